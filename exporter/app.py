@@ -1,0 +1,83 @@
+"""The daemon: its parts put together, started, and stopped by a signal."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import types
+from typing import BinaryIO
+
+import exporter
+from exporter.collectors import build_all
+from exporter.exposition import Format, Gathered, Pages, render
+from exporter.runner import Runner
+from exporter.selfmetrics import SelfMetrics
+from exporter.settings import Settings
+from exporter.web.handler import Site, compress
+from exporter.web.landing import landing_page
+from exporter.web.server import Server
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """Collectors behind a web server."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is read and no port is open yet."""
+        self._settings = settings
+        self._self_metrics = SelfMetrics(settings.procfs, exporter_metrics=settings.exporter_metrics)
+        self._collectors = build_all(settings)
+        self._runner = Runner(self._collectors)
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises RefusedError where an address cannot be listened on."""
+        site = Site(
+            self._settings.telemetry_path,
+            landing_page(self._settings.telemetry_path, exporter.__version__),
+            Pages(self._gather, compress),
+            self._self_metrics,
+        )
+        servers: list[Server] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        try:
+            servers.extend(Server(address, site) for address in self._settings.listen)
+            _log.info(
+                "starting",
+                extra={"fields": {"version": exporter.__version__, "collectors": ",".join(self._collectors)}},
+            )
+            self._runner.start()
+            for server in servers:
+                server.start()
+            self._stopping.wait()
+            _log.info("stopping")
+        finally:
+            for server in servers:
+                server.stop()
+            self._runner.stop()
+
+    def _gather(self) -> Gathered:
+        return [*self._runner.gather(), *self._self_metrics.families(), *self._self_metrics.client_metrics()]
+
+    def _stop(self, _number: int, _frame: types.FrameType | None) -> None:
+        self._stopping.set()
+
+
+def print_once(settings: Settings, out: BinaryIO) -> None:
+    """One look at every source, as text; for node_exporter's textfile collector, or a person.
+
+    Without what speaks of this short-lived process: node_exporter has series of those names itself.
+    """
+    runner = Runner(build_all(settings))
+    runner.start()
+    try:
+        out.writelines(render(runner.gather(), Format.TEXT))
+        out.flush()
+    except BrokenPipeError:
+        # `--once | head`: the reader has seen enough. Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        runner.stop()

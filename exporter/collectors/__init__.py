@@ -1,0 +1,35 @@
+"""The collectors, one a file, and the table that registers them."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from exporter.collector import Collector
+from exporter.collectors import limits, queues
+from exporter.settings import Settings
+
+
+class Entry(NamedTuple):
+    """A row of the table."""
+
+    name: str  # of --collector.NAME and of the label `collector`
+    default: bool
+    build: Callable[[Settings], Collector | None]  # None: the settings give it nothing to read
+    summary: str  # for --help
+
+
+TABLE: Final = (
+    Entry("queues", True, queues.build, "System V message queues, from msgctl"),
+    Entry("limits", True, limits.build, "sysctls kernel.msgmnb, msgmax, msgmni, and what is recommended"),
+)
+
+
+def build_all(settings: Settings) -> dict[str, Collector]:
+    """The collectors that are switched on and have something to read, by name, in the table's order."""
+    built = {}
+    for entry in TABLE:
+        default = entry.default and settings.collector_defaults
+        if settings.collectors.get(entry.name, default):
+            collector = entry.build(settings)
+            if collector is not None:
+                built[entry.name] = collector
+    return built

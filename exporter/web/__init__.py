@@ -1,0 +1,1 @@
+"""The HTTP side: knows how to serve a page, not what is on it."""
