@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from exporter.servers import read_servers
 from exporter.settings import Config
 from exporter.sysv.names import RESERVED, Ftok, NamedQueue, unsigned
 from exporter.yamlfile import complain, compose, integer, mapping, sequence, string
@@ -14,8 +15,8 @@ def load(path: Path) -> Config:
     root = compose(path, "the configuration")
     if root is None:
         return Config()
-    top = mapping(root, "the configuration", {"queues": _queues})
-    return Config(queue_names=top.get("queues", ()))
+    top = mapping(root, "the configuration", {"queues": _queues, "servers": read_servers})
+    return Config(queue_names=top.get("queues", ()), servers=top.get("servers", ()))
 
 
 def _queues(node: yaml.Node) -> tuple[NamedQueue, ...]:

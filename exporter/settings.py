@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from exporter.servers import Server
 from exporter.sysv.names import NamedQueue
 
 
@@ -21,6 +22,7 @@ class Config:
     """The configuration file; each part empty where the file does not have it, or where there is no file."""
 
     queue_names: tuple[NamedQueue, ...] = ()
+    servers: tuple[Server, ...] = ()
 
 
 @dataclass(frozen=True)
