@@ -48,6 +48,14 @@ class QueueSettings:
 
 
 @dataclass(frozen=True)
+class TraceSettings:
+    """What --trace.* say."""
+
+    input: Path | None = None  # where somebody else's bpftrace writes; None: run one as a child
+    max_queues: int = 1024
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that a run depends on."""
 
@@ -60,5 +68,6 @@ class Settings:
     collector_defaults: bool = True
     queues: QueueSettings = QueueSettings()
     limits_profile: str = "small"
+    trace: TraceSettings = TraceSettings()
     procfs: Path = Path("/proc")
     once: bool = False

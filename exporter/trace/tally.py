@@ -1,12 +1,11 @@
 """Totals by queue from the prints of queues.bt: they never fall, whatever ends, starts again or gets garbled."""
 
+import math
 import threading
 from collections import Counter
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from exporter.sysv.names import unsigned
-from exporter.sysv.rows import QueueRow
+from exporter.sysv.queues import Queues
 from exporter.trace.lines import GarbledError, Lost, Scalar, Table, parse
 
 ERRNOS: Final = ("EAGAIN", "EIDRM", "EINTR", "EINVAL", "EACCES", "EFAULT", "ENOMEM", "other")
@@ -20,7 +19,7 @@ WAITS: Final = (
     (1.0, "wait_1s"),
     (10.0, "wait_10s"),
     (100.0, "wait_100s"),
-    (float("inf"), "wait_longer"),
+    (math.inf, "wait_longer"),
 )
 _COUNTED: Final = frozenset(
     ("sent", "sent_bytes", "received", "received_bytes", "wait_ns", *ERRNOS, *(name for _, name in WAITS))
@@ -32,7 +31,7 @@ _GATES: Final = frozenset(("active", "refused"))
 class Identity(NamedTuple):
     """What outlives a queue's re-creation: its key, or for a private queue (key 0) its msqid."""
 
-    key: int  # unsigned
+    key: int  # unsigned, as in Queues
     msqid: int  # 0 where the key says it all
 
 
@@ -63,6 +62,7 @@ class Tally:
         self._places: dict[int, _Place] = {}
         self._gone: dict[Identity, Counter[str]] = {}
         self._keys: dict[int, int] = {}
+        self._told: dict[int, int] = {}  # the keys of the last print; a queue among them may be gone already
         self._run = _Place()  # @omitted and @untracked
         self._session: int | None = None
         self._trusted = False  # whether the lines since the last @session are all of one known run
@@ -99,13 +99,13 @@ class Tally:
                     return self._table(name, values)
             return False
 
-    def learn(self, rows: Iterable[QueueRow]) -> None:
+    def learn(self, queues: Queues) -> None:
         """The queues that are there now, with their keys; forget the oldest of those that are gone."""
         with self._lock:
-            listed = {row.msqid: unsigned(row.key) for row in rows}
+            listed = dict(zip(queues.msqid, queues.key, strict=True))
             counted = {msqid: key for msqid, key in self._keys.items() if msqid in self._places}
-            self._keys = counted | listed
-            there = {_identity(msqid, key) for msqid, key in listed.items()}
+            self._keys = counted | self._told | listed
+            there = {identify(msqid, key) for msqid, key in listed.items()}
             surplus = [identity for identity in self._gone if identity not in there][: -self._most]
             for identity in surplus:
                 del self._gone[identity]
@@ -116,7 +116,7 @@ class Tally:
             totals = {identity: counts.copy() for identity, counts in self._gone.items()}
             for msqid, place in self._places.items():
                 if msqid in self._keys:
-                    identity = _identity(msqid, self._keys[msqid])
+                    identity = identify(msqid, self._keys[msqid])
                     totals.setdefault(identity, Counter()).update(place.before + place.now)
             return totals
 
@@ -133,6 +133,7 @@ class Tally:
         if session != self._session:
             self._session = session
             self.sessions += 1
+            self._told = {}
             for place in (*self._places.values(), self._run):
                 place.close()
         self._trusted = True
@@ -142,6 +143,7 @@ class Tally:
 
     def _table(self, name: str, values: dict[int, int]) -> bool:
         if name == "key":
+            self._told = values
             self._keys.update(values)
         elif name in _GATES:
             self._present |= values.keys()
@@ -155,10 +157,11 @@ class Tally:
         """A queue that is removed, and that the program has done with."""
         place = self._places.pop(msqid)
         if msqid in self._keys:
-            identity = _identity(msqid, self._keys[msqid])
+            identity = identify(msqid, self._keys[msqid])
             place.close()
             self._gone[identity] = self._gone.pop(identity, Counter()) + place.before  # to the end: the youngest
 
 
-def _identity(msqid: int, key: int) -> Identity:
+def identify(msqid: int, key: int) -> Identity:
+    """Of a queue, whether it is there or was."""
     return Identity(key, 0) if key else Identity(0, msqid)
