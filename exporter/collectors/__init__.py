@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from exporter.collector import Collector
-from exporter.collectors import limits, queues, trace
+from exporter.collectors import limits, queues, trace, waiters
 from exporter.settings import Settings
 
 
@@ -20,6 +20,7 @@ class Entry(NamedTuple):
 TABLE: Final = (
     Entry("queues", True, queues.build, "System V message queues, from msgctl"),
     Entry("limits", True, limits.build, "sysctls kernel.msgmnb, msgmax, msgmni, and what is recommended"),
+    Entry("waiters", True, waiters.build, "threads asleep in msgsnd and msgrcv, from /proc"),
     Entry("trace", False, trace.build, "what msgsnd and msgrcv did, counted in the kernel; needs bpftrace and root"),
 )
 

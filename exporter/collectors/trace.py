@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 import threading
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from exporter.metrics import Metric
 from exporter.settings import Settings
 from exporter.sysv.names import QueueNames, labels
 from exporter.sysv.reader import QueueReader
+from exporter.sysv.tasks import own_ipc_namespace, system_calls
 from exporter.trace.child import Child, command, environment
 from exporter.trace.input import Input
 from exporter.trace.tally import ERRNOS, WAITS, Tally, identify
@@ -63,8 +63,8 @@ WAIT: Final = Metric(
 )
 OMITTED: Final = _counter(
     "openvpn_mq_trace_omitted_calls_total",
-    "Calls of msgsnd and msgrcv that bpftrace saw and could not count: more queues (max_queues), or more threads inside "
-    "a call (max_threads), than --trace.max-queues.",
+    "Calls of msgsnd, msgrcv that bpftrace saw and could not count: more queues (max_queues) or more threads inside "
+    "a call (max_threads) than --trace.max-queues.",
     "reason",
 )
 LOST: Final = _counter(
@@ -113,11 +113,13 @@ class TraceCollector(Collector):
 
     def collect(self) -> Families:
         """The counters; CollectorFaultError with them where bpftrace does not speak just now."""
+        if system_calls() is None:
+            raise CollectorFaultError("programs on this machine may use ipc(2) for msgsnd, which is not counted")
         if self._tally.prints == 0:
             if self._source.fault or self._silence() > self._patience():
                 raise CollectorFaultError(self._source.fault or "bpftrace says nothing")
             return []  # it takes a second or two to start
-        own = os.stat("/proc/self/ns/ipc").st_ino
+        own = own_ipc_namespace()
         if self._tally.namespace not in (None, own):
             raise CollectorFaultError(
                 f"bpftrace counts IPC namespace {self._tally.namespace}, the exporter lives in {own}: "

@@ -74,7 +74,7 @@ class Child:
         hear: Callable[[bytes], None],
         hung: Callable[[float], bool],
     ) -> None:
-        """`hear` gets each line; `hung`, given when a child was started (time.monotonic()), says whether to replace it."""
+        """`hear` gets each line; `hung`, given the start of a child by time.monotonic(), says whether to replace it."""
         self._argv = argv
         self._env = env
         self._hear = hear
