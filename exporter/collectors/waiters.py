@@ -15,7 +15,7 @@ from exporter.sysv.names import QueueNames, labels
 from exporter.sysv.queues import Queues
 from exporter.sysv.reader import QueueReader
 from exporter.sysv.selection import fullest
-from exporter.sysv.tasks import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls, try_rights
+from exporter.sysv.tasks import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls
 
 _log = logging.getLogger(__name__)
 
@@ -74,9 +74,7 @@ class WaitersCollector(Collector):
             *self._running(RECEIVER_RUNNING, queues.lrpid, queue),
         ]
         if self._calls is None:
-            raise CollectorFaultError(
-                f"the numbers of msgsnd and msgrcv on {os.uname().machine} are not known", running
-            )
+            raise CollectorFaultError(_UNKNOWN_MACHINE, running)
         try:
             asleep = self._sleepers(self._calls, queues)
         except DeniedError as error:
@@ -119,15 +117,22 @@ def build(settings: Settings) -> WaitersCollector | None:
 
     Where it was asked for by its own flag it is there all the same, and fails.
     """
-    calls = system_calls()
     if not settings.collectors.get("waiters"):
-        try:
-            if calls is None:
-                raise DeniedError(_UNKNOWN_MACHINE)
-            try_rights(settings.procfs)
-        except DeniedError as refusal:
+        refusal = _refusal(settings.procfs)
+        if refusal:
             if not settings.once:  # a look every minute from cron is not to write a line every minute
                 _log.info("collector waiters is off: %s", refusal)
             return None
     names = QueueNames(settings.config.queue_names)
-    return WaitersCollector(QueueReader(settings.procfs), names, settings.queues, settings.procfs, calls)
+    return WaitersCollector(QueueReader(settings.procfs), names, settings.queues, settings.procfs, system_calls())
+
+
+def _refusal(procfs: Path) -> str | None:
+    calls = system_calls()
+    if calls is None:
+        return _UNKNOWN_MACHINE
+    try:
+        scan(procfs, calls)
+    except DeniedError as error:
+        return str(error)
+    return None

@@ -33,8 +33,6 @@ SYSTEM_CALLS: Final = {
 _IPC_MSGSND: Final = 11
 _IPC_MSGRCV: Final = 12
 
-_NO_RIGHT: Final = "threads of other users cannot be looked at: give the exporter CAP_SYS_PTRACE"
-
 
 class Sleepers(NamedTuple):
     """Threads asleep, by msqid."""
@@ -77,25 +75,12 @@ def own_ipc_namespace() -> int:
     return os.stat("/proc/self/ns/ipc").st_ino
 
 
-def try_rights(procfs: Path) -> None:
-    """Look at the first process, as one that may look at it may look at all. Raises DeniedError."""
-    try:
-        pids = os.stat(procfs / "1" / "ns" / "pid").st_ino
-        _read(f"{procfs}/1/task/1/syscall")
-    except FileNotFoundError:
-        raise DeniedError(f"{procfs} hides the processes of others (hidepid): mount it without") from None
-    except PermissionError:
-        raise DeniedError(_NO_RIGHT) from None
-    if pids != _FIRST_PID_NAMESPACE and own_ipc_namespace() == _FIRST_IPC_NAMESPACE:
-        raise DeniedError(
-            f"{procfs} shows the processes of a container only, the queues are the host's: give the container the "
-            "host's pid namespace, or --path.procfs of the host"
-        )
-
-
 def scan(procfs: Path, calls: SystemCalls) -> Sleepers:
-    """Every thread of our own IPC namespace, but for those of this process. Raises DeniedError or OSError."""
-    try_rights(procfs)
+    """Every thread of our own IPC namespace, but for those of this process. Raises DeniedError or OSError.
+
+    Process 1, which some hosts shield from everybody, may be closed to us; any other may not.
+    """
+    _try_view(procfs)
     namespace = own_ipc_namespace()
     found: dict[Kind, Counter[int]] = {"send": Counter(), "receive": Counter()}
     threads = 0
@@ -110,7 +95,10 @@ def scan(procfs: Path, calls: SystemCalls) -> Sleepers:
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended
         except PermissionError:
-            raise DeniedError(_NO_RIGHT) from None
+            if not task.startswith(f"{procfs}/1/"):
+                raise DeniedError(
+                    "threads of other users cannot be looked at: give the exporter CAP_SYS_PTRACE"
+                ) from None
     return Sleepers(found["send"], found["receive"], threads)
 
 
@@ -119,6 +107,21 @@ def exists(procfs: Path, pid: int) -> bool | None:
     if Path(procfs, str(pid)).exists():
         return True
     return False if Path(procfs, "1").exists() else None
+
+
+def _try_view(procfs: Path) -> None:
+    """Whether everybody who could use our queues is in this /proc. Raises DeniedError."""
+    try:
+        pids = os.stat(procfs / "1" / "ns" / "pid").st_ino
+    except FileNotFoundError:
+        raise DeniedError(f"{procfs} hides the processes of others (hidepid): mount it without") from None
+    except PermissionError:
+        return  # a shielded process 1, or no rights at all: the first thread of another user will tell
+    if pids != _FIRST_PID_NAMESPACE and own_ipc_namespace() == _FIRST_IPC_NAMESPACE:
+        raise DeniedError(
+            f"{procfs} shows the processes of a container only, the queues are the host's: give the container the "
+            "host's pid namespace, or --path.procfs of the host"
+        )
 
 
 def _tasks(procfs: Path) -> Iterator[str]:
