@@ -88,8 +88,9 @@ def scan(procfs: Path, calls: SystemCalls) -> Sleepers:
         threads += 1
         try:
             asleep = parse_syscall(_read(f"{task}/syscall"), calls)
-            # A msqid means something in its own namespace only. Asked of the few that sleep, not of everybody.
-            if asleep and os.stat(f"{task}/ns/ipc").st_ino == namespace:
+            # A msqid means something in its own namespace only; and who is stopped does not wait, though the file says
+            # the same. Both are asked of the few that sleep in such a call, not of everybody.
+            if asleep and os.stat(f"{task}/ns/ipc").st_ino == namespace and not _stopped(_read(f"{task}/stat")):
                 kind, msqid = asleep
                 found[kind][msqid] += 1
         except (FileNotFoundError, ProcessLookupError):
@@ -136,9 +137,14 @@ def _tasks(procfs: Path) -> Iterator[str]:
                 continue
 
 
+def _stopped(stat: str) -> bool:
+    """By a signal or a debugger: the state behind the name, which may itself hold blanks and brackets."""
+    return stat.rpartition(")")[2].split()[0] in "Tt"
+
+
 def _read(path: str) -> str:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return os.read(descriptor, 256).decode()
+        return os.read(descriptor, 1024).decode()
     finally:
         os.close(descriptor)

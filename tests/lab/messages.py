@@ -1,5 +1,6 @@
 """Programs in C, Python and Perl that send and receive, and count for themselves what they did."""
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -56,6 +57,7 @@ printf '{"sent": %d, "sent_bytes": %d, "EAGAIN": %d, "received": %d, "received_b
     $sent, $bytes, $again, $received, $received_bytes;
 """
 
+_libc = ctypes.CDLL(None, use_errno=True)
 _folder = TemporaryDirectory(prefix="openvpn-mq-messages-")
 
 
@@ -114,6 +116,13 @@ def in_perl(msqid: int, calls: int, size: int) -> Load:
     """The same."""
     need("perl")
     return Load(["perl", "-e", PERL, str(msqid), str(calls), str(size)])
+
+
+def send_errno(msqid: int) -> int:
+    """The errno of a msgsnd that must fail."""
+    message = ctypes.create_string_buffer(b"\1", 16)  # a long of 1, and eight bytes
+    assert _libc.msgsnd(msqid, message, 8, 0o4000) == -1
+    return ctypes.get_errno()
 
 
 def with_tracefs() -> Sequence[str]:
