@@ -29,8 +29,8 @@ _EXCUSES: Final = (
         ),
     ),
     (
-        r"Unknown struct|BTF",
-        "bpftrace does not know this kernel's structures: use a kernel built with CONFIG_DEBUG_INFO_BTF",
+        r"Unknown struct|type definitions|BTF",
+        "bpftrace cannot read the kernel's types: it needs CAP_SYS_ADMIN, and a kernel with CONFIG_DEBUG_INFO_BTF",
     ),
     (
         r"Operation not permitted|Permission denied|lockdown",

@@ -29,7 +29,7 @@ NAMES = {
 _keys = itertools.count(0x4F560001)  # a key a queue: the exporter lives through all tests of this file
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
