@@ -48,9 +48,8 @@ def traced() -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         command(), env=environment(1024), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    assert process.stdout
     try:
-        for line in process.stdout:
+        for line in process.stdout or ():
             if "@session" in json.loads(line or "{}").get("data", {}):
                 break
         drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
