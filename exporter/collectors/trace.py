@@ -1,5 +1,6 @@
 """Collector `trace`: what msgsnd and msgrcv did, counted in the kernel by a bpftrace program (see exporter/trace)."""
 
+import contextlib
 import itertools
 import math
 import threading
@@ -13,9 +14,9 @@ from prometheus_client.core import HistogramMetricFamily
 
 from exporter.collector import Collector, CollectorFaultError, Families
 from exporter.metrics import Metric
-from exporter.settings import Settings
-from exporter.sysv.names import QueueNames, labels
-from exporter.sysv.reader import QueueReader
+from exporter.sources import Sources
+from exporter.sysv.names import labels
+from exporter.sysv.queues import MalformedError
 from exporter.sysv.tasks import own_ipc_namespace, system_calls
 from exporter.trace.child import Child, command, environment
 from exporter.trace.input import Input
@@ -88,11 +89,12 @@ _GIVE_UP: Final = 4.0  # times that: the child is replaced
 class TraceCollector(Collector):
     """Follows bpftrace in a thread of its own."""
 
-    def __init__(self, settings: Settings, reader: QueueReader, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings = settings
-        self._reader = reader
+    def __init__(self, sources: Sources, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings = sources.settings
+        self._reader = sources.reader
+        self._names = sources.names
+        self._queues = sources.queues
         self._clock = clock
-        self._names = QueueNames(settings.config.queue_names)
         self._tally = Tally(settings.trace.max_queues)
         self._source = self._choose(settings.trace.input)
         self._heard = clock()
@@ -102,7 +104,7 @@ class TraceCollector(Collector):
 
     def start(self) -> None:
         """Learn what queues there are, and begin to follow."""
-        self._tally.learn(self._reader.read())
+        self._learn()
         self._thread.start()
 
     def stop(self) -> None:
@@ -142,11 +144,16 @@ class TraceCollector(Collector):
     def _hear(self, line: bytes) -> None:
         before = self._tally.prints
         if self._tally.hear(line):
-            self._tally.learn(self._reader.read())
+            self._learn()
         if self._tally.prints != before:
             now = self._clock()
             self._usual = now - self._heard
             self._heard = now
+
+    def _learn(self) -> None:
+        """The keys of the queues that are there. Where they cannot be read, the scrape says so."""
+        with contextlib.suppress(OSError, MalformedError):
+            self._tally.learn(self._reader.read())
 
     def _silence(self) -> float:
         return self._clock() - self._heard
@@ -158,7 +165,7 @@ class TraceCollector(Collector):
         return self._clock() - max(self._heard, since) > _GIVE_UP * self._patience()
 
     def _families(self) -> Families:
-        queues = self._reader.read()
+        queues = self._queues.look().everything
         self._tally.learn(queues)
         totals = self._tally.totals()
         for msqid, key in zip(queues.msqid, queues.key, strict=True):
@@ -205,6 +212,6 @@ def _histogram(counts: dict[str, Counter[str]]) -> HistogramMetricFamily:
     return family
 
 
-def build(settings: Settings) -> TraceCollector | None:
-    """From the flags; nothing for a single look, which has nothing to count yet."""
-    return None if settings.once else TraceCollector(settings, QueueReader(settings.procfs))
+def build(sources: Sources) -> TraceCollector | None:
+    """Nothing for a single look, which has nothing to count yet."""
+    return None if sources.settings.once else TraceCollector(sources)

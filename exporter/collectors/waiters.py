@@ -10,11 +10,9 @@ from typing import Final
 
 from exporter.collector import Collector, CollectorFaultError, Families
 from exporter.metrics import Family, Metric
-from exporter.settings import QueueSettings, Settings
-from exporter.sysv.names import QueueNames, labels
+from exporter.scraped import ScrapedQueues
+from exporter.sources import Sources
 from exporter.sysv.queues import Queues
-from exporter.sysv.reader import QueueReader
-from exporter.sysv.selection import fullest
 from exporter.sysv.tasks import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls
 
 _log = logging.getLogger(__name__)
@@ -48,17 +46,13 @@ class WaitersCollector(Collector):
 
     def __init__(
         self,
-        reader: QueueReader,
-        names: QueueNames,
-        settings: QueueSettings,
+        queues: ScrapedQueues,
         procfs: Path,
         calls: SystemCalls | None,
         clock: Callable[[], float] = time.monotonic,
         cpu_time: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._reader = reader
-        self._names = names
-        self._settings = settings
+        self._queues = queues
         self._procfs = procfs
         self._calls = calls
         self._clock = clock
@@ -68,7 +62,8 @@ class WaitersCollector(Collector):
 
     def collect(self) -> Families:
         """Gauges by queue; CollectorFaultError with what needs no rights where threads cannot be looked at."""
-        queues, queue = self._choose(self._reader.read())
+        look = self._queues.look()
+        queues, queue = look.chosen, look.labels
         running = [
             *self._running(SENDER_RUNNING, queues.lspid, queue),
             *self._running(RECEIVER_RUNNING, queues.lrpid, queue),
@@ -85,18 +80,6 @@ class WaitersCollector(Collector):
             *running,
         ]
 
-    def _choose(self, queues: Queues) -> tuple[Queues, list[str]]:
-        """The queues that have series of their own, as the collector `queues` chooses them."""
-        names = self._names.by_key()
-        queue = labels(queues.key, queues.msqid, names)
-        places = [place for place, label in enumerate(queue) if self._settings.wants(label)]
-        queues, queue = queues.take(places), [queue[place] for place in places]
-        most = self._settings.max_series
-        if most and len(queue) > most:
-            places = fullest(queues, queue, set(names.values()), most)
-            queues, queue = queues.take(places), [queue[place] for place in places]
-        return queues, queue
-
     def _sleepers(self, calls: SystemCalls, queues: Queues) -> Sleepers:
         if not queues.msqid:
             return self._last  # nobody can wait for what is not there: no scan
@@ -112,19 +95,19 @@ class WaitersCollector(Collector):
         return [metric.family([int(known[pids[place]]) for place in places], [queue[place] for place in places])]
 
 
-def build(settings: Settings) -> WaitersCollector | None:
-    """From the flags and the configured names; nothing, and one line in the log, where /proc does not permit it.
+def build(sources: Sources) -> WaitersCollector | None:
+    """Nothing, and one line in the log, where /proc does not permit it.
 
     Where it was asked for by its own flag it is there all the same, and fails.
     """
+    settings = sources.settings
     if not settings.collectors.get("waiters"):
         refusal = _refusal(settings.procfs)
         if refusal:
             if not settings.once:  # a look every minute from cron is not to write a line every minute
                 _log.info("collector waiters is off: %s", refusal)
             return None
-    names = QueueNames(settings.config.queue_names)
-    return WaitersCollector(QueueReader(settings.procfs), names, settings.queues, settings.procfs, system_calls())
+    return WaitersCollector(sources.queues, settings.procfs, system_calls())
 
 
 def _refusal(procfs: Path) -> str | None:

@@ -16,9 +16,8 @@ import pytest
 import sysv_ipc
 
 from exporter.collectors.waiters import WaitersCollector
-from exporter.settings import QueueSettings
-from exporter.sysv.names import QueueNames
-from exporter.sysv.reader import QueueReader
+from exporter.settings import Settings
+from exporter.sources import sources
 from exporter.sysv.tasks import system_calls
 from tests.conftest import missing, need_root
 from tests.lab.messages import Load, in_c
@@ -181,7 +180,7 @@ def test_its_share_of_a_core() -> None:
     moment = 1000.0
     readings = itertools.count()  # of the clock of CPU time, two a scan: 50 ms apart
     collector = WaitersCollector(
-        *(QueueReader(Path("/proc")), QueueNames([]), QueueSettings(), Path("/proc"), system_calls()),
+        *(sources(Settings()).queues, Path("/proc"), system_calls()),
         clock=lambda: moment,
         cpu_time=lambda: next(readings) * 0.05,
     )
