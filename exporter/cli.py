@@ -133,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
         "--path.procfs", dest="procfs", metavar="PATH", type=Path, default=Path("/proc"),
         help="where /proc is mounted (default %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--state.directory", dest="state_directory", metavar="PATH", type=Path,
+        help="folder that remembers up to where logs were read, over restarts (default: nothing is remembered)",
+    )  # fmt: skip
     parser.add_argument("--once", action="store_true", help="print the metrics once to standard output, and exit")
     parser.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info", help="(default info)")
     parser.add_argument(
@@ -161,6 +165,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         ),
         limits_profile=options.limits_profile,
         procfs=options.procfs,
+        state_directory=options.state_directory,
         once=options.once,
     )
 

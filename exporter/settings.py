@@ -61,4 +61,5 @@ class Settings:
     queues: QueueSettings = QueueSettings()
     limits_profile: str = "small"
     procfs: Path = Path("/proc")
+    state_directory: Path | None = None  # where positions are remembered; None: nowhere
     once: bool = False
