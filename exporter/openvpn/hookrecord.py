@@ -56,9 +56,10 @@ def parse(batch: bytes) -> Iterator[Start | End | None]:
 def _parse(line: bytes) -> Start | End | None:
     try:
         fields = json.loads(line)
+        hook = _text(fields["hook"])
         run = Run(
             server=_text(fields["server"]),
-            hook=fields["hook"] if fields["hook"] in HOOKS else "other",
+            hook=hook if hook in HOOKS else "other",
             pid=_whole(fields["pid"]),
             start_ticks=_whole(fields["pid_start_ticks"]) if "pid_start_ticks" in fields else None,
             namespace=_whole(fields["pid_namespace"]) if "pid_namespace" in fields else None,
