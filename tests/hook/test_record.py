@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import need_root
+from tests.conftest import need, need_root
 from tests.hook.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
 from tests.lab.openvpn import wait_until
 
@@ -124,6 +124,29 @@ def test_root_writes_as_the_owner_of_the_folder(public: Path) -> None:
     assert (done.stderr, done.stdout) == ("", "0\n0\n"), "the script itself keeps root's rights"
     assert (record.stat().st_uid, record.stat().st_gid) == (NOBODY, 54321)
     assert len(lines(record)) == 2
+
+
+def test_within_openvpns_systemd_unit(public: Path) -> None:
+    """As root with no more capabilities than the unit leaves it, and no new privileges."""
+    need_root()
+    need("setpriv")
+    folder = public / "log"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    capabilities = (
+        "ipc_lock net_admin net_bind_service net_raw setgid setuid setpcap sys_chroot dac_override audit_write"
+    )
+    kept = ",".join(f"+{name}" for name in capabilities.split())
+    unit = ["setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set=-all,{kept}"]
+    record = folder / "record"
+    command = [*unit, HOOK, "--record", record, "--", script(public, "grep -E '^(CapEff|Uid)' /proc/self/status")]
+    done = subprocess.run(command, env=PATH, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "Uid:\t0\t0\t0\t0" in done.stdout
+    expected = sum(1 << bit for bit in (1, 6, 7, 8, 10, 12, 13, 14, 18, 29))
+    assert f"CapEff:\t{expected:016x}" in done.stdout, "the script has the rights back that the hook laid down"
+    assert record.stat().st_uid == NOBODY
+    assert [line["event"] for line in lines(record)] == ["start", "end"]
 
 
 def test_no_link_leads_elsewhere(tmp_path: Path) -> None:
