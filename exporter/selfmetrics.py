@@ -1,6 +1,7 @@
 """What the exporter says of itself: build, configuration, its own HTTP requests, its process."""
 
 import platform
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +39,15 @@ IN_FLIGHT: Final = Metric(
     "promhttp_metric_handler_requests_in_flight", "gauge", "Requests for the metrics that are being answered."
 )
 
+
+def revision() -> str:
+    """The commit that this was built from; "unknown" where the build could not tell."""
+    try:
+        return Path(__file__).with_name("REVISION").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
 _CODES: Final = ("200", "400", "500", "503")
 
 
@@ -47,6 +57,8 @@ class SelfMetrics:
     def __init__(self, procfs: Path, *, exporter_metrics: bool) -> None:
         """`exporter_metrics`: with promhttp_*, process_* and python_info."""
         self._config_time = time.time()
+        self._open = 0
+        self._idle = threading.Condition()
         self._requests = REQUESTS.counter()
         for code in _CODES:
             self._requests.labels(code)
@@ -60,17 +72,27 @@ class SelfMetrics:
 
     def begin(self) -> None:
         """A request for the metrics came."""
+        with self._idle:
+            self._open += 1
         self._in_flight.inc()
 
     def end(self, code: int) -> None:
         """It was answered with this status."""
         self._in_flight.dec()
         self._requests.labels(str(code)).inc()
+        with self._idle:
+            self._open -= 1
+            self._idle.notify_all()
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no request is being answered; False where that takes longer."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._open == 0, seconds)
 
     def families(self) -> list[Family]:
         """What identifies this run."""
         return [
-            BUILD_INFO.family([1], [exporter.__version__], [exporter.revision()], [platform.python_version()]),
+            BUILD_INFO.family([1], [exporter.__version__], [revision()], [platform.python_version()]),
             CONFIG_SUCCESSFUL.family([1]),
             CONFIG_SUCCESS_TIME.family([self._config_time]),
         ]
