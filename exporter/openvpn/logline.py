@@ -86,6 +86,7 @@ _SYSLOG = rf"(?:{_DAY} {_TIME}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[^ ]+) {_TAG}"
 _DATE = rf"(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} {_TIME}|[A-Z][a-z]{{2}} {_DAY} {_TIME} [0-9]{{4}}) (?:us=[0-9]+ )?"
 _MACHINE = r"[0-9]{1,19}\.[0-9]{6} [0-9a-f]{1,8} "
 _STAMP: Final = re.compile(rf"(?:{_SYSLOG})?(?:{_DATE}|{_MACHINE})?")
+STAMPED: Final = rf"(?:{_SYSLOG}|{_DATE}|{_MACHINE})".encode()  # how a line begins that has a stamp
 
 _IPV4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _IPV6 = rf"(?:[0-9a-fA-F]{{0,4}}:){{2,7}}(?:{_IPV4}|[0-9a-fA-F]{{0,4}})(?:%[^ /\]]+)?"
