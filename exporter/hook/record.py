@@ -33,12 +33,19 @@ class Record:
             # A full disk may have taken the beginning: the newline ends what it took.
             self._unwritten = b"\n" + text.lstrip(b"\n")
             if not self._told:
-                from exporter.hook.remedy import remedy  # costs time, and is rarely needed
-
                 self._told = True
-                tell(f"cannot record in {self._path}: {error.strerror}; {remedy(self._path, self._mode, error.errno)}")
+                tell(f"cannot record in {self._path}: {error.strerror}; {_remedy(self._path, self._mode, error.errno)}")
         else:
             self._unwritten = b""
+
+
+def _remedy(path: str, mode: int, number: int | None) -> str:
+    try:
+        from exporter.hook.remedy import remedy  # costs time, and is rarely needed
+
+        return remedy(path, mode, number)
+    except Exception as error:  # noqa: BLE001  # good advice is no reason to refuse a client
+        return f"no advice: {error}"
 
 
 def _append(path: str, mode: int, text: bytes) -> None:

@@ -81,7 +81,9 @@ class _Child:
         self.expired = 0  # how often the timer went off
         self._timeout = timeout
         self._pid = 0
+        self._waiting = False
         self._early: list[int] = []
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # were it ignored, nobody could learn of the script's end
         for number in _FORWARDED:
             if _signal.getsignal(number) is not _signal.SIG_IGN:  # as under nohup: the script ignores it too
                 _signal.signal(number, self._forward)
@@ -102,7 +104,9 @@ class _Child:
         """Its wait status; None where it will not end."""
         try:
             # Not yet reaped, its pid stays its own, and a late signal or timer hits nobody else.
+            self._waiting = True
             os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+            self._waiting = False
         except _StuckError:
             return None
         if self.expired:
@@ -128,7 +132,7 @@ class _Child:
 
     def _expire(self, _number: int, _frame: object) -> None:
         self.expired += 1
-        if self.expired > 2:
+        if self.expired > 2 and self._waiting:
             raise _StuckError
         self._kill(_signal.SIGTERM if self.expired == 1 else _signal.SIGKILL)
         _signal.setitimer(_signal.ITIMER_REAL, _GRACE)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from exporter.metrics import Renderer
 from exporter.servers import Server
 from exporter.settings import Config, Settings
 from exporter.sysv.names import Ftok, NamedQueue
+from tests.conftest import need
 from tests.hook.hooks import HOOK, PATH, run, script
 from tests.lab.openvpn import wait_until
 from tests.lab.program import Samples, samples
@@ -296,6 +298,21 @@ def test_a_record_that_is_missing(tmp_path: Path) -> None:
         assert one.fault is None
     finally:
         collector.stop()
+
+
+def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
+    """Every metric of the documentation's section, and promtool finds nothing amiss."""
+    need("promtool")
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    section = text.partition("## Collector `hooks`")[2].partition("\n## ")[0]
+    expected = set(re.findall(r"^\| (openvpn_\w+) ", section, re.MULTILINE))
+    with life(record, NamedQueue("status", 1)) as one:
+        run(record, "--queue", "1", "--", script(tmp_path, "exit 0"), environment=CONNECT)
+        one.wait(1, "hook_duration_seconds_count", **LABELS)
+        page = b"".join(render(list(one.collector.collect()), Format.TEXT, Renderer())).decode()
+    assert set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)) == expected
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_nothing_to_follow() -> None:

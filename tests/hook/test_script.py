@@ -1,6 +1,7 @@
 """The script runs as it would without the hook, and the hook ends as the script ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hook.hooks import HOOK, PATH, last, lines, public_hook, run, script
+from tests.conftest import need
+from tests.hook.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
 from tests.lab.openvpn import wait_until
 
 
@@ -101,6 +103,38 @@ def test_a_script_that_ignores_term_is_killed(tmp_path: Path) -> None:
     line = last(record)
     assert line["result"] == "timeout"
     assert line["script_seconds"] >= 2.1, "KILL comes two seconds after TERM"
+
+
+def test_a_script_that_cannot_be_ended_is_given_up(public: Path) -> None:
+    """It has become root, so nobody's hook may not kill it: OpenVPN must not wait for it all the same."""
+    need("setpriv")
+    hook = public_hook(public)
+    become = public / "setpriv"
+    shutil.copy("/usr/bin/setpriv", become)
+    become.chmod(0o4755)
+    stays = public / "stays"
+    body = script(public, f"echo $$ >{stays}; exec sleep 1000", "body")
+    os.chown(body, 0, 0)
+    folder = public / "log"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    options = ["--record", folder / "record", "--timeout", "100ms"]
+    stay = [become, "--reuid=0", "--regid=0", "--clear-groups", "/bin/sh", "-c", body]
+    # Its standard streams are those of the tests: a pipe would stay open as long as it lives.
+    status = subprocess.call(
+        [hook, *options, "--", *stay], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env=PATH
+    )
+    child = int(stays.read_text())
+    assert Path(f"/proc/{child}").exists()
+    os.kill(child, signal.SIGKILL)
+    assert status == 124
+    assert last(folder / "record")["result"] == "timeout"
+
+
+def test_ignored_ends_of_children(tmp_path: Path) -> None:
+    """A parent that ignores SIGCHLD does not keep the hook from learning how the script ended."""
+    command = ["/bin/sh", "-c", 'trap "" CHLD; exec "$@"', "sh", HOOK, "--record", tmp_path / "record", "--"]
+    assert subprocess.run([*command, script(tmp_path, "exit 3")], check=False).returncode == 3
 
 
 def test_a_script_in_time_is_left_alone(tmp_path: Path) -> None:
