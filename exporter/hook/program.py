@@ -64,8 +64,8 @@ def _run(options: Options) -> Outcome:
             lost = _post(options, None, kind)
             record.write(encode({"time": time.time(), "event": "end", **known, "result": "unwatched", **lost}))
             return script.replace(options.script, environment, options.timeout)
-    if outcome.exit_status == _DEFERRED and "auth_control_file" in given:
-        outcome.result = "deferred"  # the third answer of auth-user-pass-verify, since OpenVPN 2.6
+    if outcome.exit_status == _DEFERRED and hook == "auth-user-pass-verify" and "auth_control_file" in given:
+        outcome.result = "deferred"  # the third answer, since OpenVPN 2.6
 
     result: dict[str, Value] = {
         "result": outcome.result,
@@ -86,7 +86,7 @@ def _identity() -> dict[str, Value]:
             # The name in parentheses may hold anything; 20 fields behind it is the start in clock ticks after boot.
             ticks = int(file.read().rpartition(b")")[2].split()[19])
         return {"pid_start_ticks": ticks, "pid_namespace": os.stat("/proc/self/ns/pid").st_ino}
-    except OSError:
+    except (OSError, ValueError, IndexError):
         return {}
 
 
@@ -130,4 +130,4 @@ def _end_as(outcome: Outcome) -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         script.die_of(outcome.signal)
-    os._exit(outcome.exit_status)
+    os._exit(128 + outcome.signal if outcome.signal else outcome.exit_status)

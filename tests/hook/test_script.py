@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def test_ends_by_the_scripts_signal(tmp_path: Path, number: signal.Signals) -> N
     line = last(record)
     assert (line["result"], line["signal"]) == ("signal", number)
     assert "exit" not in line
+
+
+def test_a_signal_that_is_blocked_is_told_as_shells_do(tmp_path: Path) -> None:
+    """The hook cannot die of it then: never is that a success."""
+    unblock = "import os, signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, [15]); os.kill(os.getpid(), 15)"
+    block = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    hook = [HOOK, "--record", tmp_path / "record", "--", sys.executable, "-c", unblock]
+    assert subprocess.run([sys.executable, "-c", block, *hook], check=False).returncode == 128 + 15
 
 
 # What a script can see of how it was started; `$$` and the hook's pid differ of course.
@@ -226,9 +237,14 @@ def test_without_a_script_it_only_records(tmp_path: Path) -> None:
 def test_an_auth_script_may_defer(tmp_path: Path) -> None:
     """Exit status 2 is no failure where OpenVPN offers to wait for the answer (from 2.6 on)."""
     record = tmp_path / "record"
-    environment = {**PATH, "script_type": "user-pass-verify", "auth_control_file": "acf"}
-    assert run(record, "--", script(tmp_path, "exit 2"), environment=environment).returncode == 2
-    assert last(record)["result"] == "deferred"
+    for kind, offered, result in (
+        ("user-pass-verify", {"auth_control_file": "acf"}, "deferred"),
+        ("user-pass-verify", {}, "exit_status"),
+        ("client-connect", {"auth_control_file": "acf"}, "exit_status"),
+    ):
+        environment = {**PATH, "script_type": kind, **offered}
+        assert run(record, "--", script(tmp_path, "exit 2"), environment=environment).returncode == 2
+        assert last(record)["result"] == result
 
 
 def test_help_and_version(tmp_path: Path) -> None:
