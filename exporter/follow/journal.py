@@ -46,6 +46,7 @@ class FollowedUnit(Source):
         self._child: subprocess.Popen[bytes] | None = None
         self._rest = b""  # of an entry of which the end has not come yet
         self._passing = False  # over an entry that is too long
+        self._begun_at: str | None = None  # the cursor of an entry that has been read already
 
     def poll(self) -> bool:
         """As Source has it. Raises JournalError or OSError where journalctl does not run."""
@@ -73,6 +74,8 @@ class FollowedUnit(Source):
             self._end()
 
     def _hand_over(self, entries: list[dict[str, Any]]) -> None:
+        # journalctl's own --after-cursor passes over one line too many where the cursor is at another unit's entry.
+        entries = [entry for entry in entries if entry.get("__CURSOR", "") != self._begun_at]
         own = b"".join(line_of(entry) for entry in entries if self._is_own(entry))
         others = b"".join(line_of(entry) for entry in entries if not self._is_own(entry))
         if own:
@@ -91,12 +94,12 @@ class FollowedUnit(Source):
         if not isinstance(saved, dict) or not isinstance(saved.get("cursor", ""), str | None):
             saved = {"cursor": self._journal_end()}
             self._positions.save(self._unit, saved)
-        cursor = saved.get("cursor")
+        cursor = self._begun_at = saved.get("cursor")
         self._rest, self._passing = b"", False
         child = subprocess.Popen(  # noqa: S603  # the command is ours; unit and cursor are single arguments
             [
                 *(*self._command, "--follow", "--no-tail", "--all", "--output=json", "--output-fields=MESSAGE,_COMM"),
-                *([f"--after-cursor={cursor}"] if cursor else []),
+                *([f"--cursor={cursor}"] if cursor else []),
                 f"_SYSTEMD_UNIT={self._unit}",
             ],
             stdin=subprocess.DEVNULL,
@@ -110,13 +113,12 @@ class FollowedUnit(Source):
     def _journal_end(self) -> str | None:
         """The cursor of the last entry, whatever unit it is of; None where the journal is empty."""
         done = subprocess.run(  # noqa: S603  # the command is ours
-            [*self._command, "--lines=0", "--show-cursor", "--quiet"],
+            [*self._command, "--lines=0", "--show-cursor"],
             capture_output=True, text=True, check=False, timeout=_PATIENCE,
         )  # fmt: skip
-        if done.returncode:
+        if done.returncode and "No journal files were found" not in done.stderr:
             raise JournalError(f"journalctl failed: {_last_line(done.stderr)}")
-        found = done.stdout.partition("-- cursor: ")[2].strip()
-        return found or None
+        return done.stdout.partition("-- cursor: ")[2].strip() or None
 
     def _end(self) -> str:
         """Wait for the child, which is ending; what it said last."""
@@ -124,10 +126,15 @@ class FollowedUnit(Source):
         if not child:
             return ""
         try:
-            _, errors = child.communicate(timeout=5)
+            child.wait(timeout=1)
         except subprocess.TimeoutExpired:
             child.kill()
-            _, errors = child.communicate()
+            child.wait()
+        assert child.stdout  # noqa: S101  # for the type checker, as below: it was started with pipes
+        assert child.stderr  # noqa: S101
+        with child.stdout, child.stderr:
+            os.set_blocking(child.stderr.fileno(), False)
+            errors = child.stderr.read() or b""  # None where there is nothing, and a grandchild has it open still
         return _last_line(errors.decode(errors="replace")) or f"status {child.returncode}"
 
 

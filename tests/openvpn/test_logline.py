@@ -164,7 +164,7 @@ def test_no_line_that_matters_is_passed_over(lines: list[str], prefix: str) -> N
     "line",
     [
         # A user name may hold anything, and stands in the midst of a message or, as common name, before it.
-        f"192.0.2.1:5 TLS: Username/Password authentication succeeded for username '{FAILED} (--ipchange): fork failed'",
+        f"192.0.2.1:5 TLS: Username/Password authentication succeeded for '{FAILED} (--ipchange): fork failed'",
         f"{FAILED} (--client-connect): external program exited with error status: 1/192.0.2.1:5 MULTI_sva: pool",
         "TLS Error: me/192.0.2.1:5 MULTI_sva: pool returned IPv4=10.8.0.2",
         "Exiting due to fatal error/192.0.2.1:5 PUSH: Received control message: 'PUSH_REQUEST'",
