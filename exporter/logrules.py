@@ -58,7 +58,7 @@ _OPTIONS: Final = _options()
 def _pattern(node: yaml.Node) -> Any:
     text = string(node)
     try:
-        return re2.compile(f"(?m:{text})".encode(), _OPTIONS)
+        return re2.compile(f"(?m){text}".encode(), _OPTIONS)
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise complain(

@@ -53,10 +53,10 @@ class FollowedFile(Source):
             except ReplacedError:
                 self._reconcile()
                 return True
+            if before.offset == 0 and file is self._current and (batch or file.mark.changed != before.changed):
+                # It was empty, and so can have been filled, copied and truncated since, without leaving a trace in it.
+                self._files[:0] = rotation.missed(self._path, before.changed, self._files)
             if batch:
-                if before.offset == 0 and file is self._current:
-                    # It was empty, and so could have been filled and copied and truncated without our noticing.
-                    self._files[:0] = rotation.missed(self._path, before.changed, self._files)
                 self._take(batch)
                 self._save()
                 return True

@@ -193,6 +193,17 @@ def test_a_log_that_was_empty_is_filled_copied_and_truncated_between_two_looks(r
     assert reader.read() == []
 
 
+def test_a_log_that_was_empty_and_is_so_again(reader: Reader, append: Append) -> None:
+    """What came and went in between is in the copy."""
+    reader.log.touch()
+    reader.read()
+    append(b"in the copy\n")
+    copy_and_truncate(reader)
+    got = reader.read()
+    append(b"new\n")
+    assert got + reader.read() == [b"in the copy", b"new"]
+
+
 def test_a_copy_that_lacks_what_was_read_is_not_read_again(reader: Reader, append: Append) -> None:
     """A line that came between copy and truncation was read in time from the log itself."""
     reader.log.touch()
