@@ -4,13 +4,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from exporter.collector import Collector
-<<<<<<< HEAD
 from exporter.collectors import hooks, limits, log, queues
-from exporter.settings import Settings
-=======
-from exporter.collectors import limits, queues
 from exporter.sources import Sources
->>>>>>> main
 
 
 class Entry(NamedTuple):

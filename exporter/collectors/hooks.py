@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from exporter.metrics import Metric
 from exporter.openvpn.hookrecord import DROPS, FAILURES, HOOKS, End, Run, Start, parse
 from exporter.openvpn.hookruns import OpenRuns
 from exporter.processes import gone
-from exporter.settings import Settings
+from exporter.sources import Sources
 from exporter.sysv.names import Ftok, NamedQueue, QueueNames
 
 _log = logging.getLogger(__name__)
@@ -69,12 +69,12 @@ _INTERVAL: Final = 1.0  # seconds between looks whether the processes of open ru
 class _Counts:
     """The counters that live on between scrapes; what can be known in advance is there at 0."""
 
-    def __init__(self, servers: Sequence[str], named: Sequence[NamedQueue]) -> None:
+    def __init__(self, servers: Sequence[str], named: Sequence[NamedQueue], names: QueueNames) -> None:
         self.runs, self.failures = RUNS.counter(), RUN_FAILURES.counter()
         self.durations = DURATION.histogram(_BUCKETS)
         self._updates, self._drops = UPDATES.counter(), DROPPED.counter()
         self._named = named
-        self._names = QueueNames(named)
+        self._names = names
         self._queues: dict[str, set[str]] = {server: set() for server in servers}
         for server in servers:
             for hook in HOOKS:
@@ -197,12 +197,9 @@ class _Record(Source):
 class HooksCollector(Collector):
     """Follows one record for each file that servers name, all in one thread."""
 
-    def __init__(
-        self, records: Mapping[Path, Sequence[str]], named: Sequence[NamedQueue], positions: Positions, procfs: Path
-    ) -> None:
-        """`records`: the servers that write to each."""
-        self._counts = _Counts([server for servers in records.values() for server in servers], named)
-        self._records = [_Record(path, servers, self._counts, positions, procfs) for path, servers in records.items()]
+    def __init__(self, records: Sequence[_Record], counts: _Counts) -> None:
+        self._records = records
+        self._counts = counts
         self._follower = Follower(self._records)
 
     def start(self) -> None:
@@ -231,12 +228,16 @@ class HooksCollector(Collector):
         return families
 
 
-def build(settings: Settings) -> HooksCollector | None:
+def build(sources: Sources) -> HooksCollector | None:
     """From the servers that have a record; None for a single look, which follows nothing."""
-    records: dict[Path, list[str]] = {}
+    settings = sources.settings
+    servers: dict[Path, list[str]] = {}
     for server in settings.config.servers:
         if server.hooks:
-            records.setdefault(server.hooks, []).append(server.name)
-    if not records or settings.once:
+            servers.setdefault(server.hooks, []).append(server.name)
+    if not servers or settings.once:
         return None
-    return HooksCollector(records, settings.config.queue_names, Positions(settings.state_directory), settings.procfs)
+    counts = _Counts([name for names in servers.values() for name in names], settings.config.queue_names, sources.names)
+    positions = Positions(settings.state_directory)
+    records = [_Record(path, names, counts, positions, settings.procfs) for path, names in servers.items()]
+    return HooksCollector(records, counts)

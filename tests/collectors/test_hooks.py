@@ -18,6 +18,7 @@ from exporter.exposition import Format, render
 from exporter.metrics import Renderer
 from exporter.servers import Server
 from exporter.settings import Config, Settings
+from exporter.sources import sources
 from exporter.sysv.names import Ftok, NamedQueue
 from tests.conftest import need
 from tests.hook.hooks import HOOK, PATH, run, script
@@ -58,7 +59,7 @@ class Life:
 @contextmanager
 def life(record: Path, *names: NamedQueue, servers: tuple[str, ...] = ("vpn",), **settings: Any) -> Iterator[Life]:
     config = Config(queue_names=names, servers=tuple(Server(name, hooks=record) for name in servers))
-    collector = build(Settings(config=config, **settings))
+    collector = build(sources(Settings(config=config, **settings)))
     assert collector
     collector.start()
     try:
@@ -283,7 +284,7 @@ def test_lines_of_others_are_left_out(record: Path, tmp_path: Path, caplog: pyte
 def test_a_record_that_is_missing(tmp_path: Path) -> None:
     """It fails and says why; how many run is not known; it recovers by itself, and counts from the first line on."""
     record = tmp_path / "hooks.jsonl"
-    collector = build(Settings(config=Config(servers=(Server("vpn", hooks=record),))))
+    collector = build(sources(Settings(config=Config(servers=(Server("vpn", hooks=record),)))))
     assert collector
     collector.start()
     try:
@@ -317,6 +318,6 @@ def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_follow() -> None:
     """Without a record, and for a single look, there is no collector."""
-    assert build(Settings()) is None
+    assert build(sources(Settings())) is None
     servers = (Server("vpn", hooks=Path("/nonexistent")),)
-    assert build(Settings(config=Config(servers=servers), once=True)) is None
+    assert build(sources(Settings(config=Config(servers=servers), once=True))) is None

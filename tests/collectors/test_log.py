@@ -15,6 +15,7 @@ from exporter.logrules import LogRule
 from exporter.openvpn.logline import HOOKS
 from exporter.servers import Server
 from exporter.settings import Config, Settings
+from exporter.sources import sources
 from tests.lab.openvpn import wait_until
 from tests.lab.program import Program, running
 
@@ -150,16 +151,16 @@ def test_a_rule_that_is_wrong(tmp_path: Path, text: str, complaint: str) -> None
 def test_nothing_to_read_and_a_single_look() -> None:
     """No server with a log: no collector; --once: none either, for it could only show zeros."""
     server = Server("s", log=Path("/nowhere/server.log"))
-    assert build(Settings()) is None
-    assert build(Settings(config=Config(servers=(Server("s"),)))) is None
-    assert build(Settings(config=Config(servers=(server,)), once=True)) is None
+    assert build(sources(Settings())) is None
+    assert build(sources(Settings(config=Config(servers=(Server("s"),))))) is None
+    assert build(sources(Settings(config=Config(servers=(server,)), once=True))) is None
 
 
 def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     config = Config(servers=(Server("s", log=tmp_path / "server.log"),))
     with pytest.raises(RefusedError, match=r"cannot write to --state\.directory"):
-        build(Settings(config=config, state_directory=tmp_path / "file"))
+        build(sources(Settings(config=config, state_directory=tmp_path / "file")))
 
 
 def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.log", tmp_path / "bad"
     good.touch()
     bad.mkdir()
-    collector = build(Settings(config=Config(servers=(Server("good", log=good), Server("bad", log=bad)))))
+    collector = build(sources(Settings(config=Config(servers=(Server("good", log=good), Server("bad", log=bad))))))
     assert collector
     collector.start()
 
