@@ -141,6 +141,7 @@ class _Record(Source):
         self._file = FollowedFile(path, self._take, positions)
         name = f"{path} open runs"
         self.open = OpenRuns(positions.load(name), lambda runs: positions.save(name, runs))
+        self.known = False  # whether all has been read once, so that `open` is the truth
         self._look_at = 0.0
         self._notices = Notices(_log)
 
@@ -158,6 +159,7 @@ class _Record(Source):
             if self.open.end(run) and server:
                 self._counts.vanished(server, run.hook)
         self.open.save()
+        self.known = True
         return False
 
     def close(self) -> None:
@@ -214,7 +216,7 @@ class HooksCollector(Collector):
         """Counters as they stand; how many are running only where the record can be read."""
         running: dict[tuple[str, str], int] = {}
         for record in self._records:
-            if record.fault is None:
+            if record.known and record.fault is None:
                 running.update({(server, hook): 0 for server in record.servers for hook in HOOKS})
                 for run in record.open.now():
                     cell = record.server(run) or "", run.hook

@@ -109,6 +109,13 @@ def test_what_is_known_in_advance_is_there_at_zero(record: Path) -> None:
             assert one.value("status_updates_dropped_total", server="vpn", queue="status", reason=reason) == 0
 
 
+def test_before_the_record_has_been_read_nothing_is_known(record: Path) -> None:
+    collector = build(sources(Settings(config=Config(servers=(Server("vpn", hooks=record),)))))
+    assert collector
+    assert Life(collector).value("hook_running", **LABELS) is None
+    assert Life(collector).value("hook_runs_total", **LABELS) == 0
+
+
 def test_nothing_from_before(record: Path, tmp_path: Path) -> None:
     """What stood in the record before the exporter's first start is not counted as if it had happened now."""
     run(record, "--", script(tmp_path, "exit 1"), environment=CONNECT)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sysv_ipc
 
-from tests.hook.hooks import lines, public_hook
+from tests.hook.hooks import HOOK, lines, public_hook
 from tests.lab.openvpn import Lab, OpenVpn, wait_until
 from tests.lab.program import Program, running
 
@@ -287,3 +287,26 @@ def check(body: dict[str, Any], kind: int) -> None:
     assert ("exit" in body) != ("signal" in body)
     required = {"event", "time", "server", "common_name", "address", "port", "vpn_address", "result"}
     assert required <= body.keys() <= required | optional
+
+
+@pytest.mark.usefixtures("queues")
+def test_an_auth_script_that_cannot_start(tmp_path: Path) -> None:
+    """OpenVPN refuses the client as for a wrong password, and its log says nothing else; the collector does."""
+    config = tmp_path / "config.yml"
+    with Lab() as lab:
+        record = lab.folder / "hooks.jsonl"
+        record.touch()
+        config.write_text(f"servers: [{{name: vpn, hooks: {record}}}]\n")
+        auth = lab.script("auth", "exit 0", interpreter="/nonexistent/python")
+        server = lab.server(
+            "script-security 3", f'auth-user-pass-verify "{HOOK} --record {record} -- {auth}" via-env', "verb 4"
+        )
+        with running("--config.file", str(config)) as program:
+            labels = {"server": "vpn", "hook": "auth-user-pass-verify"}
+            wait_until(lambda: program.value("openvpn_hook_running", **labels) == 0, "the record is followed")
+            lab.client("alice", lab.login("alice", "alice", PASSWORD), "auth-retry none").wait_refused()
+            wait_until(lambda: program.value("openvpn_hook_runs_total", **labels) == 1, "the run is counted")
+            failures = summed(program, "openvpn_hook_failures_total", "hook", "reason")
+            assert failures == {("auth-user-pass-verify", "not_executable"): 1}
+        assert "Failed running command" not in server.text()
+        assert PASSWORD not in record.read_text()
