@@ -4,8 +4,6 @@ import logging
 import os
 import signal
 import sys
-import threading
-import types
 from typing import BinaryIO, Final
 
 import exporter
@@ -15,6 +13,8 @@ from exporter.metrics import Renderer
 from exporter.runner import Runner
 from exporter.selfmetrics import SelfMetrics
 from exporter.settings import Settings
+from exporter.signals import caught
+from exporter.sources import sources
 from exporter.web.handler import Site, compress
 from exporter.web.landing import landing_page
 from exporter.web.server import Server
@@ -31,9 +31,7 @@ class App:
         """Nothing is read and no port is open yet."""
         self._settings = settings
         self._self_metrics = SelfMetrics(settings.procfs, exporter_metrics=settings.exporter_metrics)
-        self._collectors = build_all(settings)
-        self._runner = Runner(self._collectors)
-        self._stopping = threading.Event()
+        self._runner = runner(settings)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises RefusedError where an address cannot be listened on."""
@@ -44,30 +42,30 @@ class App:
             self._self_metrics,
         )
         servers: list[Server] = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        try:
-            servers.extend(Server(address, site) for address in self._settings.listen)
-            _log.info(
-                "starting",
-                extra={"fields": {"version": exporter.__version__, "collectors": ",".join(self._collectors)}},
-            )
-            self._runner.start()
-            for server in servers:
-                server.start()
-            self._stopping.wait()
-            _log.info("stopping")
-        finally:
-            for server in servers:
-                server.stop()
-            self._self_metrics.wait_idle(_GRACE)
-            self._runner.stop()
+        with caught([signal.SIGTERM, signal.SIGINT]) as next_signal:
+            try:
+                servers.extend(Server(address, site) for address in self._settings.listen)
+                fields = {"version": exporter.__version__, "collectors": ",".join(self._runner.names)}
+                _log.info("starting", extra={"fields": fields})
+                self._runner.start()
+                for server in servers:
+                    server.start()
+                next_signal()
+                _log.info("stopping")
+            finally:
+                for server in servers:
+                    server.stop()
+                self._self_metrics.wait_idle(_GRACE)
+                self._runner.stop()
 
     def _gather(self) -> Gathered:
         return [*self._runner.gather(), *self._self_metrics.families(), *self._self_metrics.client_metrics()]
 
-    def _stop(self, _number: int, _frame: types.FrameType | None) -> None:
-        self._stopping.set()
+
+def runner(settings: Settings) -> Runner:
+    """All collectors that the settings ask for, ready to start."""
+    built_from = sources(settings)
+    return Runner(build_all(built_from), before=built_from.queues.forget)
 
 
 def print_once(settings: Settings, out: BinaryIO) -> None:
@@ -75,13 +73,13 @@ def print_once(settings: Settings, out: BinaryIO) -> None:
 
     Without what speaks of this short-lived process: node_exporter has series of those names itself.
     """
-    runner = Runner(build_all(settings))
-    runner.start()
+    look = runner(settings)
+    look.start()
     try:
-        out.writelines(render(runner.gather(), Format.TEXT, Renderer()))
+        out.writelines(render(look.gather(), Format.TEXT, Renderer()))
         out.flush()
     except BrokenPipeError:
         # `--once | head`: the reader has seen enough. Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
-        runner.stop()
+        look.stop()

@@ -35,7 +35,7 @@ from exporter.openvpn.logline import (
     split,
 )
 from exporter.servers import Server
-from exporter.settings import Settings
+from exporter.sources import Sources
 
 _log = logging.getLogger(__name__)
 
@@ -209,15 +209,16 @@ class LogCollector(Collector):
         return [*families, errors]
 
 
-def build(settings: Settings) -> LogCollector | None:
+def build(sources: Sources) -> LogCollector | None:
     """A source for each server that has a log or a journal unit; nothing can be counted in a single look."""
+    settings = sources.settings
     servers = [server for server in settings.config.servers if server.log or server.journal]
     if not servers or settings.once:
         return None
     positions = Positions(settings.state_directory)
     counters = Counters(settings.config.log_rules)
-    sources = {server.name: _source(server, counters, positions) for server in servers}
-    return LogCollector(sources, counters, remembering=settings.state_directory is not None)
+    followed = {server.name: _source(server, counters, positions) for server in servers}
+    return LogCollector(followed, counters, remembering=settings.state_directory is not None)
 
 
 def _source(server: Server, counters: Counters, positions: Positions) -> Source:
