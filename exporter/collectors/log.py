@@ -217,8 +217,8 @@ def build(sources: Sources) -> LogCollector | None:
         return None
     positions = Positions(settings.state_directory)
     counters = Counters(settings.config.log_rules)
-    logs = {server.name: _source(server, counters, positions) for server in servers}
-    return LogCollector(logs, counters, remembering=settings.state_directory is not None)
+    followed = {server.name: _source(server, counters, positions) for server in servers}
+    return LogCollector(followed, counters, remembering=settings.state_directory is not None)
 
 
 def _source(server: Server, counters: Counters, positions: Positions) -> Source:

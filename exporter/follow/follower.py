@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.follow.source import Source
 
-_INTERVAL: Final = 0.2  # seconds between looks: a few system calls a file, too few to measure
+_INTERVAL: Final = 0.5  # seconds between looks, each a few system calls a file
 
 
 class Follower:

@@ -21,9 +21,10 @@ class FollowedUnit(Source):
     """Hands over each line that a unit writes to the journal from the first poll on, or since the remembered cursor.
 
     What the unit's main program wrote goes to `take`, what programs that it ran wrote goes to `take_others`, told
-    apart by the name that journald recorded (_COMM); where it recorded none, it counts as the main program's. After
-    each batch the cursor is saved: a process that is killed between the two will be handed the same batch again in
-    its next life, which has no memory of the first time either.
+    apart by the name that journald recorded (_COMM). Where it could record none, because the program had ended before
+    it looked, the line counts as the main program's, whose last words must not be missed. After each batch the cursor
+    is saved: a process that is killed between the two will be handed the same batch again in its next life, which has
+    no memory of the first time either.
     """
 
     def __init__(
@@ -116,8 +117,9 @@ class FollowedUnit(Source):
             [*self._command, "--lines=0", "--show-cursor"],
             capture_output=True, text=True, check=False, timeout=_PATIENCE,
         )  # fmt: skip
-        if done.returncode and "No journal files were found" not in done.stderr:
-            raise JournalError(f"journalctl failed: {_last_line(done.stderr)}")
+        error = _last_line(done.stderr)
+        if done.returncode and error and "No journal files were found" not in error:  # it fails on an empty journal
+            raise JournalError(f"journalctl failed: {error}")
         return done.stdout.partition("-- cursor: ")[2].strip() or None
 
     def _end(self) -> str:

@@ -18,7 +18,7 @@ class Found(NamedTuple):
 
     files: list[OpenFile]
     current: OpenFile | None
-    lost: bool = False  # whether a file that was being read is nowhere to be found
+    lost: bool = False  # whether the newest file that was being read is nowhere to be found
 
 
 def at_end(path: Path) -> Found:
@@ -31,7 +31,7 @@ def at_end(path: Path) -> Found:
 
 
 def reconcile(path: Path, marks: Sequence[Mark], held: Collection[OpenFile]) -> Found:
-    """The file of each mark, wherever it is now, and those that came into being since.
+    """The file of each mark (the newest last), wherever it is now, and those that came into being since.
 
     Of the files `held` open, those that are not needed any more are closed. Raises OSError where the log itself
     cannot be opened, except where it is missing.
@@ -46,7 +46,7 @@ def reconcile(path: Path, marks: Sequence[Mark], held: Collection[OpenFile]) -> 
         file = next(whole, None) or next(shorter, None)
         if file:
             kept.append(file)
-        lost = lost or (file is None and mark.offset > 0)
+        lost = file is None and mark.offset > 0  # of older ones it is to be expected: they were read, and compressed
     if not any(file is current and file.mark.offset for file in kept):
         # The log was rotated, or (where it was empty before) may have been: perhaps not only once.
         kept += _changed_since(max((mark.changed for mark in marks), default=0), files, [*kept, current])

@@ -4,14 +4,17 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import exporter.collectors.log
 from exporter import configfile
 from exporter.collector import CollectorFaultError
-from exporter.collectors.log import Counters, ServerLog, build
+from exporter.collectors.log import Counters, LogCollector, ServerLog, build
 from exporter.errors import BadInputError, RefusedError
 from exporter.logrules import LogRule
+from exporter.metrics import Metric
 from exporter.openvpn.logline import HOOKS
 from exporter.servers import Server
 from exporter.settings import Config, Settings
@@ -148,19 +151,23 @@ def test_a_rule_that_is_wrong(tmp_path: Path, text: str, complaint: str) -> None
 # Built from settings
 
 
+def built(**settings: Any) -> LogCollector | None:
+    return build(sources(Settings(**settings)))
+
+
 def test_nothing_to_read_and_a_single_look() -> None:
     """No server with a log: no collector; --once: none either, for it could only show zeros."""
     server = Server("s", log=Path("/nowhere/server.log"))
-    assert build(sources(Settings())) is None
-    assert build(sources(Settings(config=Config(servers=(Server("s"),))))) is None
-    assert build(sources(Settings(config=Config(servers=(server,)), once=True))) is None
+    assert built() is None
+    assert built(config=Config(servers=(Server("s"),))) is None
+    assert built(config=Config(servers=(server,)), once=True) is None
 
 
 def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     config = Config(servers=(Server("s", log=tmp_path / "server.log"),))
     with pytest.raises(RefusedError, match=r"cannot write to --state\.directory"):
-        build(sources(Settings(config=config, state_directory=tmp_path / "file")))
+        built(config=config, state_directory=tmp_path / "file")
 
 
 def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
@@ -168,7 +175,7 @@ def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.log", tmp_path / "bad"
     good.touch()
     bad.mkdir()
-    collector = build(sources(Settings(config=Config(servers=(Server("good", log=good), Server("bad", log=bad))))))
+    collector = built(config=Config(servers=(Server("good", log=good), Server("bad", log=bad))))
     assert collector
     collector.start()
 
@@ -216,6 +223,29 @@ def test_a_log_that_is_missing_is_a_failing_collector_that_retries(two: Program,
     assert len(said) <= 3  # both, one of the two, as they come and go; never one a scrape
     assert sum("without --state.directory" in line for line in two.log) == 1
     assert not any("Traceback" in line for line in two.log)
+
+
+def test_every_metric_is_on_the_page(tmp_path: Path) -> None:
+    """As soon as there is a line; each but the last line's time before that."""
+    log = tmp_path / "server.log"
+    log.touch()
+    config = tmp_path / "config.yml"
+    config.write_text(f"servers: [{{name: s, log: {log}}}]\nlog_rules: [{{name: r, match: x}}]\n")
+    declared = {metric.name for metric in vars(exporter.collectors.log).values() if isinstance(metric, Metric)}
+    with running(f"--config.file={config}", f"--state.directory={tmp_path / 'state'}") as program:
+
+        def names() -> set[str]:
+            return {name for name, labels in program.samples() if ("server", "s") in labels}
+
+        wait_until(lambda: any((tmp_path / "state").glob("*.json")), "its place is remembered")
+        assert names() == declared - {"openvpn_log_last_line_timestamp_seconds"}
+        before = time.time()
+        log.write_bytes(b"x\n")
+        wait_until(lambda: names() == declared, "all of them")
+        last = program.value("openvpn_log_last_line_timestamp_seconds", server="s")
+        assert last
+        assert before - 1 < last < time.time() + 1
+        assert program.value("openvpn_log_rule_matches_total", server="s", rule="r") == 1
 
 
 def test_a_restart_goes_on_where_it_ended(tmp_path: Path) -> None:

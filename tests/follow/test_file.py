@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import RefusedError
@@ -113,6 +113,7 @@ def test_a_line_without_end_is_cut_and_memory_is_bounded(reader: Reader, append:
     assert reader.read() == [b"next"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line and not line.startswith(b"\0"))), st.data()
 )
@@ -289,6 +290,23 @@ def test_what_cannot_be_found_is_said(reader: Reader, append: Append, caplog: py
     reader.restart()
     assert reader.read() == [b"new"]
     assert "lines may have been missed" in caplog.text
+
+
+def test_an_older_file_that_was_compressed_is_no_loss(
+    reader: Reader, append: Append, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With delaycompress, that is what happens to each."""
+    reader.log.touch()
+    reader.read()
+    append(b"old\n")
+    reader.log.rename(rotated(reader))
+    append(b"new\n")
+    assert reader.read() == [b"old", b"new"]
+    rotated(reader).unlink()
+    reader.restart()
+    append(b"newer\n")
+    assert reader.read() == [b"newer"]
+    assert "missed" not in caplog.text
 
 
 def test_few_files_are_held_open(reader: Reader, append: Append) -> None:

@@ -283,7 +283,7 @@ def test_the_journal(journal: Journald, tmp_path: Path) -> None:
         program = stack.enter_context(running(*flags, before=journal.inside()))
         wait_until(lambda: any((tmp_path / "state").glob("*.json")), "the journal's end is remembered")
         connect = lab.script(
-            "connect", f"echo '{WARNING}'\necho Message queue full\nsleep 0.3\ntest $common_name = bob || exit 3"
+            "connect", f"echo '{WARNING}'\necho Message queue full\nsleep 1\ntest $common_name = bob || exit 3"
         )
         server = lab.server(f"client-connect {connect}", "suppress-timestamps", output=stream)
         watched = Watched(lab, program, lab.server)

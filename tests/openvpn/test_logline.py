@@ -1,7 +1,7 @@
 """The grammar of OpenVPN's log lines."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.openvpn.logline import (
@@ -127,12 +127,14 @@ def test_every_value_of_a_label_is_reached() -> None:
     assert {value.reason for value in meanings if isinstance(value, Drop)} == set(DROPS)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(STAMPS), st.sampled_from(CLIENTS), text)
 def test_any_message_behind_a_client_comes_back_whole(stamp: str, client: str, message: str) -> None:
     line = f"{stamp} {client} {message}" if stamp else f"{client} {message}"
     assert split(line) == Line(stamp, client, message)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(STAMPS), text)
 def test_any_message_without_a_client_comes_back_whole(stamp: str, message: str) -> None:
     """Unless it looks like a stamp or a client itself."""
@@ -140,6 +142,7 @@ def test_any_message_without_a_client_comes_back_whole(stamp: str, message: str)
         assert split(f"{stamp} {message}" if stamp else message) == Line(stamp, "", message)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="/:.[]% 0123456789abcdefudptcp46-") | text)
 def test_no_line_raises_and_no_character_is_lost(line: str) -> None:
     parts = split(line)
@@ -148,6 +151,7 @@ def test_no_line_raises_and_no_character_is_lost(line: str) -> None:
     queue_kind(line)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*MEANINGS, "Message queue full", "x"]) | text), text)
 def test_no_line_that_matters_is_passed_over(lines: list[str], prefix: str) -> None:
     """What `meaning` or `queue_kind` knows, `candidates` finds, each line once and in its order."""
