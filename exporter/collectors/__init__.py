@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from exporter.collector import Collector
-from exporter.collectors import limits, queues
+from exporter.collectors import limits, management, queues, status
 from exporter.settings import Settings
 
 
@@ -20,6 +20,8 @@ class Entry(NamedTuple):
 TABLE: Final = (
     Entry("queues", True, queues.build, "System V message queues, from msgctl"),
     Entry("limits", True, limits.build, "sysctls kernel.msgmnb, msgmax, msgmni, and what is recommended"),
+    Entry("management", True, management.build, "OpenVPN's management interface, polled in the background"),
+    Entry("status", True, status.build, "OpenVPN's status files: their freshness, and the clients in them"),
 )
 
 
