@@ -6,11 +6,12 @@ import signal
 import sys
 import threading
 import types
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import exporter
 from exporter.collectors import build_all
 from exporter.exposition import Format, Gathered, Pages, render
+from exporter.metrics import Renderer
 from exporter.runner import Runner
 from exporter.selfmetrics import SelfMetrics
 from exporter.settings import Settings
@@ -19,6 +20,8 @@ from exporter.web.landing import landing_page
 from exporter.web.server import Server
 
 _log = logging.getLogger(__name__)
+
+_GRACE: Final = 3.0  # seconds in which answers under way may end before the process does
 
 
 class App:
@@ -57,6 +60,7 @@ class App:
         finally:
             for server in servers:
                 server.stop()
+            self._self_metrics.wait_idle(_GRACE)
             self._runner.stop()
 
     def _gather(self) -> Gathered:
@@ -74,7 +78,7 @@ def print_once(settings: Settings, out: BinaryIO) -> None:
     runner = Runner(build_all(settings))
     runner.start()
     try:
-        out.writelines(render(runner.gather(), Format.TEXT))
+        out.writelines(render(runner.gather(), Format.TEXT, Renderer()))
         out.flush()
     except BrokenPipeError:
         # `--once | head`: the reader has seen enough. Python would complain again when it closes the stream.

@@ -6,7 +6,7 @@ import yaml
 
 from exporter.servers import read_servers
 from exporter.settings import Config
-from exporter.sysv.names import RESERVED, Ftok, NamedQueue, unsigned
+from exporter.sysv.names import RESERVED, Ftok, NamedQueue
 from exporter.yamlfile import complain, compose, integer, mapping, sequence, string
 
 
@@ -53,7 +53,7 @@ def _key(node: yaml.Node) -> int:
         raise complain(node, "key 0 is IPC_PRIVATE, which many queues share; it cannot be given a name")
     if not -(1 << 31) <= key < (1 << 32):
         raise complain(node, f"key {key} does not fit into the 32 bits of a key")
-    return unsigned(key)
+    return key & 0xFFFFFFFF
 
 
 def _ftok(node: yaml.Node) -> Ftok:

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encode
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.flight import Flight
-from exporter.metrics import ClientMetrics, Family, merged, render_family
+from exporter.metrics import ClientMetrics, Family, Renderer, merged
 
 Gathered = Iterable[Family | ClientMetric]
 
@@ -28,7 +28,7 @@ def negotiate(accept: str) -> Format:
     return Format.OPENMETRICS if content_type.startswith("application/openmetrics-text") else Format.TEXT
 
 
-def render(gathered: Gathered, form: Format) -> list[bytes]:
+def render(gathered: Gathered, form: Format, renderer: Renderer) -> list[bytes]:
     """The page, in parts: joining tens of megabytes would copy them once more."""
     families = []
     client_metrics = []
@@ -37,7 +37,7 @@ def render(gathered: Gathered, form: Format) -> list[bytes]:
             families.append(item)
         else:
             client_metrics.append(item)
-    parts = [render_family(family, openmetrics=form is Format.OPENMETRICS) for family in merged(families)]
+    parts = [renderer.render(family, openmetrics=form is Format.OPENMETRICS) for family in merged(families)]
     # Last, because prometheus_client's encoder ends an OpenMetrics page with its # EOF.
     encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
     return [*filter(None, parts), encode(ClientMetrics(client_metrics))]
@@ -48,11 +48,12 @@ class Pages:
 
     def __init__(self, gather: Callable[[], Gathered], compress: Callable[[list[bytes]], list[bytes]]) -> None:
         self._gathering = Flight(gather)
+        self._renderer = Renderer()
         self._plain = {form: Flight(partial(self._render, form)) for form in Format}
         self._compressed = {form: Flight(partial(self._compress, compress, form)) for form in Format}
 
     def _render(self, form: Format) -> list[bytes]:
-        return render(self._gathering.join(), form)
+        return render(self._gathering.join(), form, self._renderer)
 
     def _compress(self, compress: Callable[[list[bytes]], list[bytes]], form: Format) -> list[bytes]:
         return compress(self._plain[form].join())

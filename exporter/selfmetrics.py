@@ -1,6 +1,7 @@
 """What the exporter says of itself: build, configuration, its own HTTP requests, its process."""
 
 import platform
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,6 +48,8 @@ class SelfMetrics:
     def __init__(self, procfs: Path, *, exporter_metrics: bool) -> None:
         """`exporter_metrics`: with promhttp_*, process_* and python_info."""
         self._config_time = time.time()
+        self._open = 0
+        self._idle = threading.Condition()
         self._requests = REQUESTS.counter()
         for code in _CODES:
             self._requests.labels(code)
@@ -60,12 +63,22 @@ class SelfMetrics:
 
     def begin(self) -> None:
         """A request for the metrics came."""
+        with self._idle:
+            self._open += 1
         self._in_flight.inc()
 
     def end(self, code: int) -> None:
         """It was answered with this status."""
         self._in_flight.dec()
         self._requests.labels(str(code)).inc()
+        with self._idle:
+            self._open -= 1
+            self._idle.notify_all()
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no request is being answered; False where that takes longer."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._open == 0, seconds)
 
     def families(self) -> list[Family]:
         """What identifies this run."""

@@ -35,6 +35,11 @@ class QueueSettings:
     sample_interval: float = 1.0  # seconds
     peak_window: float = 60.0  # seconds
 
+    @property
+    def filters(self) -> bool:
+        """Whether there is anything that `wants` could refuse."""
+        return bool(self.include or self.exclude)
+
     def wants(self, queue: str) -> bool:
         """Whether a queue of this label gets series of its own."""
         if self.include and not self.include.fullmatch(queue):

@@ -1,5 +1,6 @@
 """What every test stands on: an IPC namespace of its own, and the tools that it needs."""
 
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -29,7 +30,7 @@ def missing(what: str) -> None:
 
 def need(*programs: str) -> None:
     """Skip (on CI: fail) where one of the programs that `make tools` installs is missing."""
-    places = os.environ.get("PATH", "").split(":") + ["/usr/sbin", "/sbin"]
+    places = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
     for program in programs:
         if not any(Path(place, program).exists() for place in places):
             missing(f"{program} is not installed; run as root: make tools")
@@ -57,7 +58,5 @@ def remove_all_queues() -> None:
     listing = subprocess.run(["ipcs", "-q"], capture_output=True, text=True, check=True).stdout
     for line in listing.splitlines():
         if line.startswith("0x"):
-            try:
+            with contextlib.suppress(sysv_ipc.ExistentialError):  # its maker was quicker
                 sysv_ipc.remove_message_queue(int(line.split()[1]))
-            except sysv_ipc.ExistentialError:
-                pass  # its maker was quicker

@@ -8,11 +8,12 @@ from exporter.collector import Collector, Families
 from exporter.log import Notices
 from exporter.metrics import Family, Metric
 from exporter.settings import QueueSettings, Settings
-from exporter.sysv.accounts import groups, users
-from exporter.sysv.names import QueueNames, key_text, labels
+from exporter.steady import Steady
+from exporter.sysv.accounts import edition, groups, users
+from exporter.sysv.names import QueueNames, key_texts, labels
 from exporter.sysv.peaks import Peaks
+from exporter.sysv.queues import UNKNOWN_LIMIT, Queues
 from exporter.sysv.reader import QueueReader
-from exporter.sysv.rows import QueueRow
 from exporter.sysv.sampler import Sampler
 from exporter.sysv.selection import fullest
 
@@ -90,8 +91,14 @@ class QueuesCollector(Collector):
         self._settings = settings
         self._peaks = Peaks(settings.peak_window)
         self._sampler = Sampler(reader, self._peaks, settings.sample_interval) if sampling else None
-        self._users = users()
-        self._groups = groups()
+        self._owners = Steady(users)
+        self._groups = Steady(groups)
+        self._creators = Steady(users)
+        self._labels = Steady(labels)
+        self._chosen = Steady(_choose)
+        self._keys = Steady(key_texts)
+        self._msqids = Steady(lambda msqids: list(map(str, msqids)))
+        self._modes = Steady(lambda modes: [f"{mode:04o}" for mode in modes])
         self._notices = Notices(_log)
 
     def start(self) -> None:
@@ -106,65 +113,73 @@ class QueuesCollector(Collector):
 
     def collect(self) -> Families:
         """A series for every queue that is not filtered out, the totals over all."""
-        rows = self._reader.read()
-        self._peaks.add(time.monotonic(), rows)
-        named = self._names.by_key()
-        # A queue that is removed and made again while we read can be met twice: the later one is the one that is.
-        everything = dict(zip(labels(rows, named), rows, strict=True))
-        wanted = {queue: row for queue, row in everything.items() if self._settings.wants(queue)}
-        kept = self._bounded(wanted, set(named.values()))
-        return [
-            *self._families(kept),
-            QUEUES.family([len(everything)]),
-            TOTAL_BYTES.family([sum(row.cbytes for row in everything.values())]),
-            TOTAL_MESSAGES.family([sum(row.qnum for row in everything.values())]),
-            OMITTED.family([len(everything) - len(wanted), len(wanted) - len(kept)], ["filter", "limit"]),
+        queues = self._reader.read()
+        self._peaks.add(time.monotonic(), queues)
+        names = self._names.by_key()
+        queue = self._labels(queues.key, queues.msqid, names)
+        totals = [
+            QUEUES.family([len(queue)]),
+            TOTAL_BYTES.family([sum(queues.cbytes)]),
+            TOTAL_MESSAGES.family([sum(queues.qnum)]),
         ]
+        filtered = 0
+        if self._settings.filters:
+            wanted = [place for place, label in enumerate(queue) if self._settings.wants(label)]
+            filtered = len(queue) - len(wanted)
+            queues, queue = queues.take(wanted), self._chosen(queue, wanted)
+        limited = self._over_limit(len(queue))
+        if limited:
+            kept = fullest(queues, queue, set(names.values()), self._settings.max_series)
+            queues, queue = queues.take(kept), self._chosen(queue, kept)
+        return [*self._families(queues, queue), *totals, OMITTED.family([filtered, limited], ["filter", "limit"])]
 
-    def _bounded(self, wanted: dict[str, QueueRow], named: set[str]) -> dict[str, QueueRow]:
+    def _over_limit(self, count: int) -> int:
         most = self._settings.max_series
-        if not most or len(wanted) <= most:
+        if not most or count <= most:
             self._notices.clear("series", "every queue has series of its own again")
-            return wanted
+            return 0
         self._notices.raise_(
             "series",
             f"there are more queues than --collector.queues.max-series={most}: only the fullest have series of their "
             "own; raise it (0 = no limit), or leave queues out by --collector.queues.exclude",
         )
-        return fullest(wanted, named, most)
+        return count - most
 
-    def _families(self, rows: dict[str, QueueRow]) -> list[Family]:
-        if not rows:
-            return []
-        queues = list(rows)
-        (
-            key, msqid, mode, cbytes, qnum, lspid, lrpid, uid, gid, cuid, stime, rtime, ctime, qbytes,
-        ) = zip(*rows.values(), strict=True)  # fmt: skip  # the fields of QueueRow, each a column now
-        known = [place for place, limit in enumerate(qbytes) if limit is not None]
+    def _families(self, queues: Queues, queue: list[str]) -> list[Family]:
+        now = edition(time.monotonic())
+        known = queue
+        limits = queues.qbytes
+        if UNKNOWN_LIMIT in limits:
+            known = [label for label, limit in zip(queue, limits, strict=True) if limit != UNKNOWN_LIMIT]
+            limits = [limit for limit in limits if limit != UNKNOWN_LIMIT]
         families = [
-            BYTES.family(cbytes, queues),
-            MESSAGES.family(qnum, queues),
-            LIMIT.family([qbytes[place] for place in known], [queues[place] for place in known]),
-            LAST_SEND.family(stime, queues),
-            LAST_RECEIVE.family(rtime, queues),
-            LAST_CHANGE.family(ctime, queues),
-            LAST_SEND_PID.family(lspid, queues),
-            LAST_RECEIVE_PID.family(lrpid, queues),
+            BYTES.family(queues.cbytes, queue),
+            MESSAGES.family(queues.qnum, queue),
+            LIMIT.family(limits, known),
+            LAST_SEND.family(queues.stime, queue),
+            LAST_RECEIVE.family(queues.rtime, queue),
+            LAST_CHANGE.family(queues.ctime, queue),
+            LAST_SEND_PID.family(queues.lspid, queue),
+            LAST_RECEIVE_PID.family(queues.lrpid, queue),
             INFO.family(
-                [1] * len(queues),
-                queues,
-                [key_text(number) for number in key],
-                [str(number) for number in msqid],
-                self._users.names(uid),
-                self._groups.names(gid),
-                self._users.names(cuid),
-                [f"{bits:04o}" for bits in mode],
+                [1] * len(queue),
+                queue,
+                self._keys(queues.key),
+                self._msqids(queues.msqid),
+                self._owners(queues.uid, now),
+                self._groups(queues.gid, now),
+                self._creators(queues.cuid, now),
+                self._modes(queues.mode),
             ),
         ]
         if self._sampler:  # one look (--once) samples nothing between scrapes, so it knows no peaks
-            peak_bytes, peak_messages = self._peaks.highest(time.monotonic(), msqid)
-            families += [PEAK_BYTES.family(peak_bytes, queues), PEAK_MESSAGES.family(peak_messages, queues)]
+            peak_bytes, peak_messages = self._peaks.highest(time.monotonic(), queues.msqid)
+            families += [PEAK_BYTES.family(peak_bytes, queue), PEAK_MESSAGES.family(peak_messages, queue)]
         return families
+
+
+def _choose(labels: list[str], places: list[int]) -> list[str]:
+    return [labels[place] for place in places]
 
 
 def build(settings: Settings) -> QueuesCollector:

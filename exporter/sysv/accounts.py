@@ -2,41 +2,44 @@
 
 import grp
 import pwd
-import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
-_KEEP: Final = 300.0  # seconds; where accounts come over the network, a look-up may take long
+_KEEP: Final = 300  # seconds; where accounts come over the network, a look-up may take long
 
 
-class Accounts:
-    """Looks numbers up and remembers the answers for five minutes."""
-
-    def __init__(self, look_up: Callable[[int], str], clock: Callable[[], float] = time.monotonic) -> None:
-        """`look_up` raises KeyError where the number has no name."""
-        self._look_up = look_up
-        self._clock = clock
-        self._names: dict[int, str] = {}
-        self._fresh_until = 0.0
-
-    def names(self, numbers: Sequence[int]) -> list[str]:
-        """The name of each, or the number in decimal."""
-        if self._clock() > self._fresh_until:
-            self._names.clear()
-            self._fresh_until = self._clock() + _KEEP
-        for number in set(numbers) - self._names.keys():
-            try:
-                self._names[number] = self._look_up(number)
-            except KeyError:
-                self._names[number] = str(number)
-        return [self._names[number] for number in numbers]
+def edition(now: float) -> int:
+    """Which five minutes `now` (in seconds) lies in: within one edition no name is looked up twice."""
+    return int(now // _KEEP)
 
 
-def users() -> Accounts:
-    """Names of uids."""
-    return Accounts(lambda uid: pwd.getpwuid(uid).pw_name)
+def users(uids: Sequence[int], edition: int) -> list[str]:
+    """The name of each user id, or the id in decimal."""
+    return _names(_user, uids, edition)
 
 
-def groups() -> Accounts:
-    """Names of gids."""
-    return Accounts(lambda gid: grp.getgrgid(gid).gr_name)
+def groups(gids: Sequence[int], edition: int) -> list[str]:
+    """The name of each group id, or the id in decimal."""
+    return _names(_group, gids, edition)
+
+
+def _names(look_up: Callable[[int, int], str], numbers: Sequence[int], edition: int) -> list[str]:
+    names = {number: look_up(number, edition) for number in set(numbers)}
+    return [names[number] for number in numbers]
+
+
+@lru_cache(maxsize=4096)
+def _user(uid: int, _edition: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+@lru_cache(maxsize=4096)
+def _group(gid: int, _edition: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -10,19 +10,20 @@ import os
 import platform
 import struct
 from collections.abc import Callable
+from itertools import compress, repeat
 from typing import Final, NamedTuple
 
-from exporter.sysv.rows import QueueRow
+from exporter.sysv.queues import NO_QUEUES, Queues
 
 MSG_INFO: Final = 12
 MSG_STAT_ANY: Final = 13
 
-# struct msqid64_ds of include/uapi/asm-generic/{ipcbuf,msgbuf}.h, which 64-bit x86-64 and aarch64 both use:
-# key uid gid cuid cgid mode (6 x 4), seq pad (2 x 2), 4 bytes to align, 2 x 8 unused; stime rtime ctime cbytes qnum
-# qbytes (6 x 8); lspid lrpid (2 x 4); 2 x 8 unused.
-_DS: Final = struct.Struct("=iIIIII2H4x16x6Q2i16x")
+# struct msqid64_ds of include/uapi/asm-generic/{ipcbuf,msgbuf}.h, which 64-bit x86-64 and aarch64 both use, as
+# 30 words of 4 bytes: key uid gid cuid cgid mode, seq, pad, 2 x 8 unused; stime rtime ctime cbytes qnum qbytes of
+# 8 bytes each; lspid lrpid of 4 each; 2 x 8 unused.
+_SIZE: Final = 120
 _KNOWN_MACHINES: Final = frozenset({"x86_64", "aarch64"})
-_BATCH: Final = 1024  # structs a buffer: bounds memory at 32,000 queues
+_BATCH: Final = 4096  # structs a buffer: half a megabyte
 
 MsgCtl = Callable[[int, int, int], int]
 
@@ -30,8 +31,8 @@ MsgCtl = Callable[[int, int, int], int]
 class Walk(NamedTuple):
     """What one walk over all indices gave."""
 
-    rows: list[QueueRow]
-    refusal: str | None  # why some or all queues may be missing from rows; None: all are there
+    queues: Queues
+    refusal: str | None  # why some or all queues may be missing; None: all are there
 
 
 def system_msgctl() -> MsgCtl | str:
@@ -40,7 +41,7 @@ def system_msgctl() -> MsgCtl | str:
     if machine not in _KNOWN_MACHINES or struct.calcsize("P") != 8:
         return f"the layout of struct msqid_ds on {machine} is not known"
     # PyDLL keeps the interpreter lock: the call takes half a microsecond and never sleeps, while handing the lock
-    # over and back for each of thousands of queues would double a scrape.
+    # over and back for each of thousands of queues would let every other thread in between.
     function = ctypes.PyDLL(None, use_errno=True).msgctl
     function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
     function.restype = ctypes.c_int
@@ -50,47 +51,62 @@ def system_msgctl() -> MsgCtl | str:
 
 def walk(msgctl: MsgCtl) -> Walk:
     """Read every queue. A queue that vanishes meanwhile is left out; one that appears may be in it or not."""
-    size = _DS.size
     # struct msginfo: msgpool msgmap msgmax msgmnb msgmni msgssz msgtql (7 x 4), msgseg (2). In MSG_INFO's answer
     # msgpool is the number of queues in use.
     info = ctypes.create_string_buffer(64)
     highest = msgctl(0, MSG_INFO, ctypes.addressof(info))
     if highest < 0:
-        return Walk([], f"msgctl(MSG_INFO) is refused: {os.strerror(ctypes.get_errno())}")
+        return Walk(NO_QUEUES, f"msgctl(MSG_INFO) is refused: {os.strerror(ctypes.get_errno())}")
     in_use = int.from_bytes(info.raw[:4], "little", signed=True)
 
-    buffer = ctypes.create_string_buffer(size * _BATCH)
-    address = ctypes.addressof(buffer)
-    rows: list[QueueRow] = []
-    refused = 0
+    buffer = ctypes.create_string_buffer(_SIZE * min(_BATCH, highest + 1))
+    queues = NO_QUEUES
+    absent: list[int] = []
     for start in range(0, highest + 1, _BATCH):
-        msqids: list[int] = []
-        place = address
-        for index in range(start, min(start + _BATCH, highest + 1)):
-            msqid = msgctl(index, MSG_STAT_ANY, place)
-            if msqid >= 0:
-                msqids.append(msqid)
-                place += size
-            else:
-                error = ctypes.get_errno()
-                if error not in (
-                    errno.EINVAL,
-                    errno.EIDRM,
-                ):  # these two: no queue at this index, or no longer
-                    refused = error
-        rows += _unpack(msqids, memoryview(buffer)[: size * len(msqids)])
-    if refused:
-        return Walk(rows, f"msgctl(MSG_STAT_ANY) is refused: {os.strerror(refused)}")
-    if in_use > 0 and not rows:
+        indices = range(start, min(start + _BATCH, highest + 1))
+        first = ctypes.addressof(buffer)
+        msqids = list(map(msgctl, indices, repeat(MSG_STAT_ANY), range(first, first + _SIZE * len(indices), _SIZE)))
+        found = _cut(msqids, memoryview(buffer).cast("B")[: _SIZE * len(indices)])
+        if -1 in msqids:
+            there = [msqid >= 0 for msqid in msqids]
+            found = Queues(*(list(compress(column, there)) for column in found))
+            absent += [index for index, msqid in zip(indices, msqids, strict=True) if msqid < 0]
+        queues += found
+    if len(queues.msqid) >= in_use:
+        return Walk(queues, None)
+    return Walk(queues, _why_absent(msgctl, absent, ctypes.addressof(buffer), nothing_found=not queues.msqid))
+
+
+def _why_absent(msgctl: MsgCtl, indices: list[int], address: int, *, nothing_found: bool) -> str | None:
+    """Ask again for queues that should be there and gave none, now looking at each errno."""
+    for index in indices:
+        if msgctl(index, MSG_STAT_ANY, address) < 0:
+            error = ctypes.get_errno()
+            if error not in (errno.EINVAL, errno.EIDRM):  # these two: no queue at this index, or no longer
+                return f"msgctl(MSG_STAT_ANY) is refused: {os.strerror(error)}"
+    if nothing_found:
         # Before 4.17 an unknown command looks just like an index without a queue.
-        return Walk([], "msgctl(MSG_STAT_ANY) is not known to this kernel (it came with Linux 4.17)")
-    return Walk(rows, None)
+        return "msgctl(MSG_STAT_ANY) is not known to this kernel (it came with Linux 4.17)"
+    return None  # queues were removed while we read
 
 
-def _unpack(msqids: list[int], structs: memoryview) -> list[QueueRow]:
-    return [
-        QueueRow(key, msqid, mode & 0o777, cbytes, qnum, lspid, lrpid, uid, gid, cuid, stime, rtime, ctime, qbytes)
-        for msqid, (
-            key, uid, gid, cuid, _, mode, _, _, stime, rtime, ctime, cbytes, qnum, qbytes, lspid, lrpid,
-        ) in zip(msqids, _DS.iter_unpack(structs), strict=True)
-    ]  # fmt: skip  # one field a line would hide the layout
+def _cut(msqids: list[int], structs: memoryview) -> Queues:
+    """Columns out of an array of struct msqid_ds: every 30th word of 4 bytes, every 15th of 8."""
+    word = structs.cast("I")
+    long = structs.cast("Q")
+    return Queues(
+        key=word[0::30].tolist(),
+        msqid=msqids,
+        mode=[bits & 0o777 for bits in word[5::30]],
+        cbytes=long[9::15].tolist(),
+        qnum=long[10::15].tolist(),
+        lspid=word[24::30].tolist(),
+        lrpid=word[25::30].tolist(),
+        uid=word[1::30].tolist(),
+        gid=word[2::30].tolist(),
+        cuid=word[3::30].tolist(),
+        stime=long[6::15].tolist(),
+        rtime=long[7::15].tolist(),
+        ctime=long[8::15].tolist(),
+        qbytes=long[11::15].tolist(),
+    )

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 import sysv_ipc
 
 from exporter.log import Notices
-from exporter.sysv.rows import QueueRow
 
 _log = logging.getLogger(__name__)
 
@@ -30,14 +29,9 @@ class NamedQueue(NamedTuple):
     key: int | Ftok
 
 
-def unsigned(key: int) -> int:
-    """The key as ipcs and programs write it; the kernel's key_t is signed."""
-    return key & 0xFFFFFFFF
-
-
-def key_text(key: int) -> str:
-    """The key as ipcs prints it: 0x and eight hex digits."""
-    return f"0x{unsigned(key):08x}"
+def key_texts(keys: Sequence[int]) -> list[str]:
+    """Keys as ipcs prints them: 0x and eight hex digits. One % for all, as there may be tens of thousands."""
+    return ("0x%08x " * len(keys) % tuple(keys)).split()
 
 
 class QueueNames:
@@ -48,18 +42,18 @@ class QueueNames:
         self._notices = Notices(_log)
 
     def by_key(self) -> dict[int, str]:
-        """Configured names by signed key, as of now; a file that is not there gives no name, and one warning."""
+        """Configured names by key, as of now; a file that is not there gives no name, and one warning."""
         names: dict[int, str] = {}
         for name, key in self._named:
             number = self._ftok(name, key) if isinstance(key, Ftok) else key
             if number is None:
                 continue
-            other = names.setdefault(_signed(number), name)
+            other = names.setdefault(number, name)
             topic = f"{name} has a key of its own"
             if other == name:
                 self._notices.clear(topic, f"queue name {name!r}: has a key of its own again")
             else:
-                message = f"queue name {name!r}: its key {key_text(number)} is that of {other!r}, which keeps it"
+                message = f"queue name {name!r}: its key 0x{number:08x} is that of {other!r}, which keeps it"
                 self._notices.raise_(topic, message)
         return names
 
@@ -74,15 +68,16 @@ class QueueNames:
             self._notices.raise_(name, message)
             return None
         self._notices.clear(name, f"queue name {name!r}: ftok of {source.path} works")
-        return unsigned(key)
+        return key & 0xFFFFFFFF  # ftok gives a signed key_t
 
 
-def labels(rows: Sequence[QueueRow], names: dict[int, str]) -> list[str]:
-    """The label of each row: the configured name, else the key, else private:MSQID."""
-    return [
-        (names.get(row.key) or f"0x{row.key & 0xFFFFFFFF:08x}") if row.key else f"private:{row.msqid}" for row in rows
-    ]
-
-
-def _signed(key: int) -> int:
-    return (key & 0xFFFFFFFF) - (1 << 32) if key & 0x80000000 else key & 0xFFFFFFFF
+def labels(keys: list[int], msqids: list[int], names: dict[int, str]) -> list[str]:
+    """The label of each queue: the configured name, else the key, else private:MSQID."""
+    texts = key_texts(keys)
+    if names or 0 in keys:
+        for place, key in enumerate(keys):
+            if key == 0:
+                texts[place] = f"private:{msqids[place]}"
+            elif key in names:
+                texts[place] = names[key]
+    return texts

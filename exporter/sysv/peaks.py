@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.sysv.rows import QueueRow
+from exporter.sysv.queues import Queues
 
 # A sample that comes within a sixtieth of the window after the last one is merged into it: memory and the time for
 # reading the peaks stay bounded however short the interval, and a peak is kept at most that much longer.
@@ -35,36 +35,42 @@ class Peaks:
         self._slots: deque[_Slot] = deque()
         self._lock = threading.Lock()
 
-    def add(self, moment: float, rows: Sequence[QueueRow]) -> None:
+    def add(self, moment: float, queues: Queues) -> None:
         """One sample of all queues; `moment` in seconds of a clock that never steps back."""
-        new = _Slot(
-            moment,
-            array("q", [row.msqid for row in rows]),
-            array("Q", [row.cbytes for row in rows]),
-            array("Q", [row.qnum for row in rows]),
-        )
+        new = _Slot(moment, array("q", queues.msqid), array("Q", queues.cbytes), array("Q", queues.qnum))
         with self._lock:
-            while self._slots and moment - self._slots[0].moment > self._window + self._window / _SLOTS:
+            while self._slots and self._too_old(moment, self._slots[0]):
                 self._slots.popleft()
             last = self._slots[-1] if self._slots else None
-            if last and moment - last.moment < self._window / _SLOTS and last.msqids == new.msqids:
-                last.cbytes = array("Q", map(max, last.cbytes, new.cbytes))
-                last.qnum = array("Q", map(max, last.qnum, new.qnum))
-            else:
-                self._slots.append(new)
+            if last and last.msqids == new.msqids:
+                # Most queues rest most of the time: equal columns are kept, and compared later, as one.
+                new.msqids = last.msqids
+                new.cbytes = last.cbytes if last.cbytes == new.cbytes else new.cbytes
+                new.qnum = last.qnum if last.qnum == new.qnum else new.qnum
+                if moment - last.moment < self._window / _SLOTS:
+                    new.moment = last.moment
+                    new.cbytes = array("Q", _highest([last.cbytes, new.cbytes]))
+                    new.qnum = array("Q", _highest([last.qnum, new.qnum]))
+                    self._slots.pop()
+            self._slots.append(new)
 
     def highest(self, moment: float, msqids: Sequence[int]) -> tuple[list[int], list[int]]:
         """Peak bytes and peak messages of each of `msqids`, each at least once given to `add` within the window."""
         with self._lock:
-            slots = [slot for slot in self._slots if moment - slot.moment <= self._window + self._window / _SLOTS]
-        cbytes: dict[int, int] = {}
-        qnum: dict[int, int] = {}
-        for group in _same_queues(slots):
-            ids = group[0].msqids
-            # One max() over all samples of a queue, in C, as long as the set of queues stays the same.
-            _merge(cbytes, ids, [slot.cbytes for slot in group])
-            _merge(qnum, ids, [slot.qnum for slot in group])
-        return [cbytes[msqid] for msqid in msqids], [qnum[msqid] for msqid in msqids]
+            slots = [slot for slot in self._slots if not self._too_old(moment, slot)]
+        wanted = array("q", msqids)
+        groups = _same_queues(slots)
+        if len(groups) == 1 and groups[0][0].msqids == wanted:
+            return _highest([slot.cbytes for slot in slots]), _highest([slot.qnum for slot in slots])
+        cbytes = dict.fromkeys(msqids, 0)
+        qnum = dict.fromkeys(msqids, 0)
+        for group in groups:
+            _merge(cbytes, group[0].msqids, _highest([slot.cbytes for slot in group]))
+            _merge(qnum, group[0].msqids, _highest([slot.qnum for slot in group]))
+        return list(cbytes.values()), list(qnum.values())
+
+    def _too_old(self, moment: float, slot: _Slot) -> bool:
+        return moment - slot.moment > self._window + self._window / _SLOTS
 
 
 def _same_queues(slots: Sequence[_Slot]) -> list[list[_Slot]]:
@@ -77,10 +83,13 @@ def _same_queues(slots: Sequence[_Slot]) -> list[list[_Slot]]:
     return groups
 
 
-def _merge(peaks: dict[int, int], msqids: array[int], columns: list[array[int]]) -> None:
-    highest = columns[0] if len(columns) == 1 else map(max, *columns)
-    if peaks:
-        for msqid, value in zip(msqids, highest, strict=True):
-            peaks[msqid] = max(value, peaks.get(msqid, 0))
-    else:
-        peaks.update(zip(msqids, highest, strict=True))
+def _highest(columns: list[array[int]]) -> list[int]:
+    """The maximum over all samples of each queue: one max() a queue, in C."""
+    distinct = list({id(column): column for column in columns}.values())
+    return list(map(max, *distinct)) if len(distinct) > 1 else distinct[0].tolist()
+
+
+def _merge(peaks: dict[int, int], msqids: array[int], values: list[int]) -> None:
+    for msqid, value in zip(msqids, values, strict=True):
+        if value > peaks.get(msqid, value):
+            peaks[msqid] = value

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from exporter.log import Notices
 from exporter.sysv.msgctl import MsgCtl, Walk, system_msgctl, walk
-from exporter.sysv.rows import QueueRow, parse_proc
+from exporter.sysv.queues import NO_QUEUES, Queues, parse_proc
 
 _log = logging.getLogger(__name__)
 
@@ -19,18 +19,33 @@ class QueueReader:
         self._msgctl = system_msgctl() if msgctl is None else msgctl
         self._notices = Notices(_log)
 
-    def read(self) -> list[QueueRow]:
-        """One row a queue. Raises OSError or MalformedError where neither source can be read."""
-        reading = Walk([], self._msgctl) if isinstance(self._msgctl, str) else walk(self._msgctl)
+    def read(self) -> Queues:
+        """Every queue once. Raises OSError or MalformedError where neither source can be read."""
+        reading = Walk(NO_QUEUES, self._msgctl) if isinstance(self._msgctl, str) else walk(self._msgctl)
+        queues = reading.queues
         if reading.refusal is None:
             self._notices.clear("msgctl", "the limits of the queues can be read again")
-            return reading.rows
-        rows = {row.msqid: row for row in parse_proc(self._table.read_text())}
-        rows.update((row.msqid, row) for row in reading.rows)
-        if len(rows) > len(reading.rows):
-            self._notices.raise_(
-                "msgctl",
-                f"{reading.refusal}; reading {self._table}, which does not tell the queues' limits: "
-                "sysv_msg_queue_limit_bytes is left out",
-            )
-        return list(rows.values())
+        else:
+            everything = parse_proc(self._table.read_text())
+            known = set(queues.msqid)
+            others = everything.take([place for place, msqid in enumerate(everything.msqid) if msqid not in known])
+            if others.msqid:
+                self._notices.raise_(
+                    "msgctl",
+                    f"{reading.refusal}; reading {self._table}, which does not tell the queues' limits: "
+                    "sysv_msg_queue_limit_bytes is left out",
+                )
+            queues += others
+        return _latest(queues)
+
+
+def _latest(queues: Queues) -> Queues:
+    """A queue that is removed and made again while we read is met twice: what was read last is what is there."""
+    private = queues.key.count(0)
+    if len(set(queues.key)) + private - (private > 0) == len(queues.key):
+        return queues
+    place_of = {
+        key or ("private", msqid): place
+        for place, (key, msqid) in enumerate(zip(queues.key, queues.msqid, strict=True))
+    }
+    return queues.take(sorted(place_of.values()))

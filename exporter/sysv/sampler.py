@@ -47,11 +47,11 @@ class Sampler:
         """Take one sample; returns the seconds to pause until the next."""
         before = self._cpu_time()
         try:
-            rows = self._reader.read()
+            queues = self._reader.read()
         except Exception as error:  # noqa: BLE001  # the scrape tells of the same fault in its own way; go on
             self._notices.raise_("read", f"cannot sample the queues between scrapes: {error}")
         else:
-            self._peaks.add(time.monotonic(), rows)
+            self._peaks.add(time.monotonic(), queues)
             self._notices.clear("read", "sampling the queues again")
         return max(self._interval, (self._cpu_time() - before) / _SHARE)
 

@@ -4,23 +4,28 @@ import heapq
 import math
 from collections.abc import Set as AbstractSet
 
-from exporter.sysv.rows import QueueRow
+from exporter.sysv.queues import UNKNOWN_LIMIT, Queue, Queues
 
 
-def fullest(rows: dict[str, QueueRow], always: AbstractSet[str], most: int) -> dict[str, QueueRow]:
-    """At most `most` of `rows`: those named in `always` first (a series that somebody gave a name to must not come
-    and go with other queues' fill), then by fill, then by bytes. Equally full ones in the order they came.
+def fullest(queues: Queues, labels: list[str], always: AbstractSet[str], most: int) -> list[int]:
+    """Places of at most `most` of `queues`, in the order of `queues`.
+
+    Those with a label in `always` come first (a series that somebody gave a name to must not come and go with other
+    queues' fill), then the fullest, then those with the most bytes.
     """
-    chosen = heapq.nlargest(most, rows.items(), key=lambda item: (item[0] in always, fill(item[1]), item[1].cbytes))
-    return dict(chosen)
+    ranks = [
+        (label in always, fill(queue), queue.cbytes, -place)
+        for place, (label, queue) in enumerate(zip(labels, queues.rows(), strict=True))
+    ]
+    return sorted(-rank[-1] for rank in heapq.nlargest(most, ranks))
 
 
-def fill(row: QueueRow) -> float:
+def fill(queue: Queue) -> float:
     """How full: the kernel refuses a message when bytes or messages would pass msg_qbytes, whichever comes first.
 
     Where the limit is not known: bytes or messages, whichever is more.
     """
-    used = max(row.cbytes, row.qnum)
-    if row.qbytes is None:
+    used = max(queue.cbytes, queue.qnum)
+    if queue.qbytes == UNKNOWN_LIMIT:
         return used
-    return used / row.qbytes if row.qbytes else math.inf
+    return used / queue.qbytes if queue.qbytes else math.inf

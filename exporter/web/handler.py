@@ -46,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = 30  # seconds without a byte, in either direction, after which a connection is closed
     wbufsize = 64 * 1024
+    disable_nagle_algorithm = True  # or the last piece of a page waits for the client to acknowledge the one before
 
     @property
     def site(self) -> Site:

@@ -1,0 +1,48 @@
+# `make run` and `make test` are all that a fresh clone needs; each makes the virtual environment first.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+# Debian's packages for the tests that use the real thing.
+TOOLS = bpftrace buildah debootstrap iproute2 mtail openvpn openssl perl prometheus prometheus-alertmanager strace \
+	systemd util-linux gcc libc6-dev
+
+.PHONY: run test lint bench tools clean
+
+run: $(VENV)/.run
+	$(VENV)/bin/openvpn-mq-exporter $(ARGS)
+
+test: lint
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.test
+	$(VENV)/bin/python bench/scrape.py $(ARGS)
+
+tools:
+	@test "$$(id -u)" = 0 || { echo "make tools installs Debian packages and has to run as root: sudo make tools"; exit 1; }
+	@command -v apt-get > /dev/null || { echo "make tools knows apt-get only; install with your own: $(TOOLS)"; exit 1; }
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TOOLS)
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/pip
+	$(VENV)/bin/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
+	$(VENV)/bin/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/bin/pip:
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not there: install Python 3.11 or newer, or name one: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: install a newer one, or name one: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments: install python3-venv (apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV)
