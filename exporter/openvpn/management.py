@@ -109,11 +109,13 @@ class Dialogue:
 
     def _greeting(self) -> Talk:
         line = yield b""
+        given = False
         while not line.startswith(b">INFO:"):
+            if given and line.startswith((_PROMPT, b"ERROR: bad password")):  # some versions only ask again
+                raise PollError("auth", "it does not take the password; see management_password_file")
             if line.startswith(_PROMPT):
+                given = True
                 line = yield self._password() + b"\n"
-            elif line.startswith(b"ERROR: bad password"):
-                raise PollError("auth", "it says that the password is wrong; see management_password_file")
             elif line.startswith((b"SUCCESS: password", b">")):
                 line = yield b""
             else:

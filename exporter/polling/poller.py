@@ -92,7 +92,7 @@ class Poller:
     def poll(self) -> None:
         """One poll, from connect to leave."""
         begun = self._begun = time.monotonic()
-        wall = time.time()
+        written = self._status_time()
         details = self.known is None or not self.known.up or begun - self._asked_details >= _DETAILS_EVERY
         delays: list[float] = []
 
@@ -105,7 +105,7 @@ class Poller:
         try:
             self._ask(dialogue, answered)
         except PollError as error:
-            failure = self._fail(error, wall)
+            failure = self._fail(error, written)
         except StoppedError:
             return
         else:
@@ -161,17 +161,17 @@ class Poller:
         if self._sums.full:
             self._notices.raise_("full", f"server {self._server.name}: {_FULL}", **self._fields)
 
-    def _fail(self, error: PollError, since: float) -> Reason:
+    def _fail(self, error: PollError, before: float | None) -> Reason:
         self.known = Known(up=False)
-        reason, message = self._silence(since) if error.reason == "busy" else (error.reason, str(error))
+        reason, message = self._silence(before) if error.reason == "busy" else (error.reason, str(error))
         self._notices.raise_("poll", f"{self._what} gives no answer ({reason}): {message}", **self._fields)
         return reason
 
-    def _silence(self, since: float) -> tuple[Reason, str]:
-        """Why OpenVPN said nothing to a poll that began at `since`, by the system's clock."""
+    def _silence(self, before: float | None) -> tuple[Reason, str]:
+        """Why OpenVPN said nothing to a poll; `before` is the time in the status file when it began."""
         written = self._status_time()
         if written is not None:
-            if written > since:
+            if written != before:
                 return "busy", "another client holds it; OpenVPN itself goes on, as its status file does"
             if time.time() - written > self._server.status_interval + grace(self._server.status_interval):
                 return "timeout", "OpenVPN stands still, and its status file with it: it runs a script, or hangs"

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from exporter.openvpn.status import HEAD, read_time
 
 _MOST: Final = 64 * 1024 * 1024  # bytes; 20,000 clients take 5
-_SETTLED: Final = 0.05  # seconds without a write: OpenVPN writes one update within milliseconds
+_SETTLED: Final = 0.1  # seconds without a write: OpenVPN writes one update within milliseconds
 _TRIES: Final = 5
 
 
@@ -22,7 +22,7 @@ class Reading(NamedTuple):
 
 
 def read_whole(path: Path) -> Reading:
-    """The file, tried again for a quarter of a second while it is being written. Raises OSError."""
+    """The file, tried again for half a second while it is being written. Raises OSError."""
     for _ in range(_TRIES):
         reading = _read(path)
         if reading.settled:
