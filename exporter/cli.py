@@ -15,6 +15,7 @@ from exporter.app import App, print_once
 from exporter.collectors import TABLE
 from exporter.durations import parse_duration
 from exporter.errors import BadInputError, RefusedError
+from exporter.selfmetrics import revision
 from exporter.settings import Address, Config, QueueSettings, Settings
 from exporter.sysv.sysctl import PROFILES
 
@@ -63,7 +64,7 @@ def _value(read: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    version = f"{PROGRAM} {exporter.__version__} (revision {exporter.revision()}, Python {platform.python_version()})"
+    version = f"{PROGRAM} {exporter.__version__} (revision {revision()}, Python {platform.python_version()})"
     parser = _Parser(
         prog=PROGRAM,
         description="Prometheus exporter for the System V message queues of an OpenVPN host.",

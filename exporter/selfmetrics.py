@@ -39,6 +39,15 @@ IN_FLIGHT: Final = Metric(
     "promhttp_metric_handler_requests_in_flight", "gauge", "Requests for the metrics that are being answered."
 )
 
+
+def revision() -> str:
+    """The commit that this was built from; "unknown" where the build could not tell."""
+    try:
+        return Path(__file__).with_name("REVISION").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
 _CODES: Final = ("200", "400", "500", "503")
 
 
@@ -83,7 +92,7 @@ class SelfMetrics:
     def families(self) -> list[Family]:
         """What identifies this run."""
         return [
-            BUILD_INFO.family([1], [exporter.__version__], [exporter.revision()], [platform.python_version()]),
+            BUILD_INFO.family([1], [exporter.__version__], [revision()], [platform.python_version()]),
             CONFIG_SUCCESSFUL.family([1]),
             CONFIG_SUCCESS_TIME.family([self._config_time]),
         ]
