@@ -77,6 +77,8 @@ def _server(node: yaml.Node) -> Server:
     )
     if server.log and server.journal:
         raise complain(node, f"server {server.name!r} has both log and journal; give the one that OpenVPN writes to")
+    if server.per_client and not server.management:
+        raise complain(node, f"server {server.name!r} has per_client, which needs management: clients are asked there")
     return server
 
 
