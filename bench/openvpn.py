@@ -33,12 +33,14 @@ def listing(count: int, version: int) -> bytes:
     if version == 1:
         rows = [f"client{n},10.0.{n >> 8}.{n & 255}:4711,{n * 977},{n * 991},{when}" for n in range(count)]
         routes = [f"10.8.{n >> 8}.{n & 255},client{n},10.0.{n >> 8}.{n & 255}:4711,{when}" for n in range(count)]
-        head = ["OpenVPN CLIENT LIST", f"Updated,{when}"]
-        titles = ["Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since"]
+        titles = "Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since"
+        head = ["OpenVPN CLIENT LIST", f"Updated,{when}", titles]
         tail = ["ROUTING TABLE", "Virtual Address,Common Name,Real Address,Last Ref", *routes, "GLOBAL STATS", "END"]
-        return "".join(line + "\n" for line in [*head, *titles, *rows, *tail]).encode()
-    titles = ["HEADER,CLIENT_LIST,Common Name,Real Address,Virtual Address,Virtual IPv6 Address,Bytes Received,"
-              "Bytes Sent,Connected Since,Connected Since (time_t),Username,Client ID,Peer ID,Data Channel Cipher"]  # fmt: skip
+        return "".join(line + "\n" for line in [*head, *rows, *tail]).encode()
+    titles = (
+        "HEADER,CLIENT_LIST,Common Name,Real Address,Virtual Address,Virtual IPv6 Address,Bytes Received,"
+        "Bytes Sent,Connected Since,Connected Since (time_t),Username,Client ID,Peer ID,Data Channel Cipher"
+    )
     rows = [
         f"CLIENT_LIST,client{n},10.0.{n >> 8}.{n & 255}:4711,10.8.{n >> 8}.{n & 255},,{n * 977},{n * 991},{when},"
         f"1795466409,UNDEF,{n},{n},AES-256-GCM"
@@ -49,7 +51,7 @@ def listing(count: int, version: int) -> bytes:
         for n in range(count)
     ]
     tail = ["HEADER,ROUTING_TABLE,Virtual Address,Common Name,Real Address,Last Ref,Last Ref (time_t)", *routes, "END"]
-    text = "".join(line + "\n" for line in ["TITLE,OpenVPN 2.6.14", f"TIME,{when},1795466409", *titles, *rows, *tail])
+    text = "".join(line + "\n" for line in ["TITLE,OpenVPN 2.6.14", f"TIME,{when},1795466409", titles, *rows, *tail])
     return text.replace(",", "," if version == 2 else "\t").encode()
 
 

@@ -121,6 +121,8 @@ class ManagementCollector(Collector):
         """End polling."""
         for poller in self._pollers.values():
             poller.stop()
+        for poller in self._pollers.values():
+            poller.join()
 
     def collect(self) -> Families:
         """What was learned last; never waits, except for a single look."""

@@ -68,6 +68,8 @@ def connect(address: UnixAddress | TcpAddress, patience: Patience) -> socket.soc
         return _connect(found[-1][0], found[-1][4], patience)
     except DeadlineError:
         raise PollError("busy", _SILENT) from None
+    except UnicodeError:
+        raise PollError("refused", "its host name cannot be a name of a host") from None
     except OSError as error:
         raise PollError("refused", f"cannot connect to it: {error.strerror or error}") from None
 

@@ -79,8 +79,11 @@ class Poller:
         self._thread.start()
 
     def stop(self) -> None:
-        """End polling; gives up the poll under way."""
+        """End polling; gives up the poll under way. `join` waits for it."""
         self._stopping.set()
+
+    def join(self) -> None:
+        """Wait for the end of polling."""
         if self._thread.is_alive():
             self._thread.join(1.0)  # a name server that does not answer may hold it longer: let it
 
@@ -107,7 +110,7 @@ class Poller:
         except PollError as error:
             failure = self._fail(error, written)
         except StoppedError:
-            return
+            pass  # the poll is neither answered nor failed; what it sent was sent
         else:
             self._learn(dialogue)
             if details:
@@ -121,9 +124,10 @@ class Poller:
             begun = time.monotonic()
             try:
                 self.poll()
-            except Exception:  # noqa: BLE001  # logged whole; this server's polling must go on
+            except Exception as error:  # noqa: BLE001  # whatever it is: this server's polling must go on
                 self.known = Known(up=False)
-                _log.exception("a poll of the management interface failed", extra={"fields": self._fields})
+                self._notices.raise_("poll", f"cannot poll {self._what}: {error!r}", **self._fields)
+                _log.debug("a poll failed", exc_info=True, extra={"fields": self._fields})
             self._stopping.wait(begun + self._server.management_interval - time.monotonic())
 
     def _ask(self, dialogue: Dialogue, answered: Callable[[], None]) -> None:

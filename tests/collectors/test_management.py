@@ -305,7 +305,7 @@ def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(t
     one = Server("one", management=UnixAddress(str(tmp_path / "one")), management_interval=0.05)
     two = Server("two", management=UnixAddress(str(tmp_path / "two")), management_interval=0.05)
     collector = ManagementCollector([one, two], Path("/proc"), once=False)
-    with Fake(UnixAddress(str(tmp_path / "one")), answer):
+    with Fake(UnixAddress(str(tmp_path / "one")), answer) as fake:
         collector.start()
         try:
             wait_until(lambda: collected([collector]).get("openvpn_management_up", {"server": "one"}) == 1, "one is up")
@@ -315,6 +315,9 @@ def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(t
         finally:
             collector.stop()
     samples = collected([collector])
+    asked = fake.record.count(b"load-stats")
+    assert samples.get("openvpn_management_commands_total", {"server": "one"}) == len(fake.record)
+    assert samples.get("openvpn_management_command_duration_seconds_count", {"server": "one"}) == asked
     name = "openvpn_management_command_failures_total"
     assert samples.get(name, {"server": "one", "reason": "refused"}) == 0
     assert (samples.get(name, {"server": "two", "reason": "refused"}) or 0) >= 1
