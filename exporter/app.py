@@ -4,8 +4,6 @@ import logging
 import os
 import signal
 import sys
-import threading
-import types
 from typing import BinaryIO, Final
 
 import exporter
@@ -15,6 +13,7 @@ from exporter.metrics import Renderer
 from exporter.runner import Runner
 from exporter.selfmetrics import SelfMetrics
 from exporter.settings import Settings
+from exporter.signals import caught
 from exporter.web.handler import Site, compress
 from exporter.web.landing import landing_page
 from exporter.web.server import Server
@@ -33,7 +32,6 @@ class App:
         self._self_metrics = SelfMetrics(settings.procfs, exporter_metrics=settings.exporter_metrics)
         self._collectors = build_all(settings)
         self._runner = Runner(self._collectors)
-        self._stopping = threading.Event()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises RefusedError where an address cannot be listened on."""
@@ -44,30 +42,24 @@ class App:
             self._self_metrics,
         )
         servers: list[Server] = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        try:
-            servers.extend(Server(address, site) for address in self._settings.listen)
-            _log.info(
-                "starting",
-                extra={"fields": {"version": exporter.__version__, "collectors": ",".join(self._collectors)}},
-            )
-            self._runner.start()
-            for server in servers:
-                server.start()
-            self._stopping.wait()
-            _log.info("stopping")
-        finally:
-            for server in servers:
-                server.stop()
-            self._self_metrics.wait_idle(_GRACE)
-            self._runner.stop()
+        with caught([signal.SIGTERM, signal.SIGINT]) as next_signal:
+            try:
+                servers.extend(Server(address, site) for address in self._settings.listen)
+                fields = {"version": exporter.__version__, "collectors": ",".join(self._collectors)}
+                _log.info("starting", extra={"fields": fields})
+                self._runner.start()
+                for server in servers:
+                    server.start()
+                next_signal()
+                _log.info("stopping")
+            finally:
+                for server in servers:
+                    server.stop()
+                self._self_metrics.wait_idle(_GRACE)
+                self._runner.stop()
 
     def _gather(self) -> Gathered:
         return [*self._runner.gather(), *self._self_metrics.families(), *self._self_metrics.client_metrics()]
-
-    def _stop(self, _number: int, _frame: types.FrameType | None) -> None:
-        self._stopping.set()
 
 
 def print_once(settings: Settings, out: BinaryIO) -> None:

@@ -1,5 +1,6 @@
 """The exporter as a process of its own, as an operator runs it."""
 
+import contextlib
 import os
 import re
 import signal
@@ -85,14 +86,15 @@ def running(*flags: str, before: Sequence[str] = (), cwd: Path | None = None) ->
         stdin=subprocess.DEVNULL,
         text=True,
         cwd=cwd,
+        start_new_session=True,  # so that what runs below a tracer ends with it
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     program = Program(process)
     try:
         yield program
     finally:
-        if process.poll() is None:
-            process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         program._reader.join(timeout=10)  # noqa: SLF001  # the helper's own
         assert process.stderr
