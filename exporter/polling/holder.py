@@ -2,7 +2,7 @@
 
 OpenVPN serves one management client at a time. A connection that it has not accepted yet has no inode in these
 tables; one that it has accepted does. So a silent OpenVPN that has accepted somebody is busy with them, and one that
-has accepted nobody does not come to it.
+has accepted nobody does not come to it. Who has hung up since holds nothing, though OpenVPN may not have noticed.
 """
 
 import os
@@ -16,6 +16,7 @@ _MOST: Final = 8 * 1024 * 1024  # bytes of a table; some 100,000 sockets
 # The states as the two kinds of tables print them.
 _UNIX_LISTENING: Final = "00010000"
 _UNIX_CONNECTED: Final = "03"
+_UNIX_WITH_PEER: Final = 3  # references to a connected socket as long as the other end has one to it; 2 without
 _TCP_LISTENING: Final = "0A"
 _TCP_CONNECTED: Final = "01"
 
@@ -38,7 +39,7 @@ def unix_held(table: str, paths: set[str]) -> bool | None:
     rows = [row for line in table.splitlines() if len(row := line.split(maxsplit=7)) == 8 and row[7] in paths]
     if not any(row[3] == _UNIX_LISTENING for row in rows):
         return None
-    return any(row[5] == _UNIX_CONNECTED and row[6] != "0" for row in rows)
+    return any(row[5] == _UNIX_CONNECTED and row[6] != "0" and int(row[1], 16) >= _UNIX_WITH_PEER for row in rows)
 
 
 def tcp_held(table: str, port: int) -> bool | None:

@@ -10,6 +10,7 @@ from exporter.servers import TcpAddress, UnixAddress
 LISTENING = "0000000000000000: 00000002 00000000 00010000 0001 01 29838 /run/openvpn/a b.sock\n"
 SERVED = "0000000000000000: 00000003 00000000 00000000 0001 03 28344 /run/openvpn/a b.sock\n"
 WAITING = "0000000000000000: 00000003 00000000 00000000 0001 02     0 /run/openvpn/a b.sock\n"
+LEFT = SERVED.replace("00000003 ", "00000002 ", 1)
 OTHER = SERVED.replace("a b", "c")
 PATHS = {"/run/openvpn/a b.sock"}
 
@@ -22,6 +23,7 @@ PATHS = {"/run/openvpn/a b.sock"}
         (LISTENING, False),
         (LISTENING + WAITING, False),
         (LISTENING + OTHER, False),
+        (LISTENING + LEFT, False),
         (LISTENING + SERVED, True),
         (WAITING + SERVED + LISTENING, True),
         ("0 1 2\n\n" + LISTENING, False),

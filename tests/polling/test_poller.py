@@ -277,6 +277,21 @@ def test_another_client_that_holds_the_interface_is_busy(address: UnixAddress, *
         assert poll(server(fake.address))[1].failure is None
 
 
+@pytest.mark.parametrize("tcp", [False, True])
+def test_who_has_hung_up_holds_nothing(address: UnixAddress, *, tcp: bool) -> None:
+    """As a poll that was given up while a script ran: OpenVPN has accepted it and not noticed its end."""
+    go_on = threading.Event()
+
+    def stand_still(peer: Peer) -> None:
+        peer.send(BANNER)
+        go_on.wait(30)
+
+    with Fake(TcpAddress("127.0.0.1", 0) if tcp else address, stand_still) as fake:
+        short = server(fake.address, management_timeout=SHORT)
+        assert [poll(short)[1].failure for _ in range(2)] == ["timeout", "timeout"]
+        go_on.set()
+
+
 def test_nobody_holds_it_and_nobody_is_served_is_a_timeout(address: UnixAddress) -> None:
     """The kernel's table of sockets shows that no connection was accepted."""
     with silent(Path(address.path), 8):
