@@ -133,6 +133,6 @@ class ClientSums:
         return [ClientRow(name, *sums, connections[name]) for name, sums in self._sums.items()]
 
     def _name(self, name: str) -> str:
-        if name in self._sums or len(self._sums) - self.full < self._most:
+        if name in self._sums or len(self._sums) < self._most:
             return name
         return OTHERS

@@ -89,20 +89,20 @@ def _time(line: bytes, separator: bytes | None, now: float) -> float | None:
 
 def _count(lines: list[bytes], separator: bytes | None) -> int:
     """Clients that have a name; ValueError where their list is not whole."""
-    prefix = b"CLIENT_LIST" + separator if separator else b""
-    header = b"HEADER" + separator + prefix if separator else b"Common Name,"
-    behind = b"HEADER" + separator + b"ROUTING_TABLE" + separator if separator else b"ROUTING TABLE"
-    undefined = prefix + b"UNDEF" + (separator or b",")
+    comma = separator or b","
+    prefix = b"CLIENT_LIST" + comma if separator else b""
+    before = b"HEADER" + comma + prefix if separator else b""
+    behind = b"HEADER" + comma + b"ROUTING_TABLE" + comma if separator else b"ROUTING TABLE"
     columns = None
     clients = 0
     for line in lines[2:]:
         if columns is None:
-            if line.startswith(header):
-                columns = line.removeprefix(header).count(separator or b",")
+            if line.startswith(before + b"Common Name" + comma):
+                columns = line.removeprefix(before).count(comma)
         elif line == behind or (separator and line.startswith(behind)):
             return clients
-        elif not line.startswith(prefix) or line.removeprefix(prefix).count(separator or b",") < columns:
+        elif not line.startswith(prefix) or line.removeprefix(prefix).count(comma) < columns:
             raise ValueError("a row is cut short")
         else:
-            clients += not line.startswith(undefined)
+            clients += not line.startswith(prefix + b"UNDEF" + comma)
     raise ValueError("the list does not end")

@@ -14,7 +14,6 @@ from exporter.servers import TcpAddress, UnixAddress
 _SLICE: Final = 0.2  # seconds: how soon a wait notices that the exporter stops
 _AGAIN: Final = 0.1  # seconds between tries where OpenVPN's queue of waiting connections is full
 _PART: Final = 64 * 1024  # bytes a read
-_GOODBYE: Final = 1.0  # seconds for OpenVPN to notice that we leave
 
 _SILENT: Final = "it says nothing: another client holds it, or OpenVPN is busy with a script"
 
@@ -99,23 +98,6 @@ def converse(connection: socket.socket, dialogue: Dialogue, patience: Patience, 
         raise PollError("timeout", "it began to speak and then fell silent, or does not come to an end") from None
     except OSError:
         _hung_up(dialogue)
-
-
-def leave(connection: socket.socket, patience: Patience) -> None:
-    """Hang up, and see OpenVPN do so too: from then on it serves others, and is not taken to be held by us."""
-    try:
-        connection.shutdown(socket.SHUT_WR)
-        while True:
-            patience.ready(connection, select.POLLIN)
-            if not connection.recv(_PART):
-                return
-    except (OSError, DeadlineError):
-        return  # gone already, or blocked this very moment
-
-
-def goodbye(stopping: Callable[[], bool]) -> Patience:
-    """For `leave`."""
-    return Patience(_GOODBYE, stopping)
 
 
 def _connect(family: int, target: object, patience: Patience) -> socket.socket:

@@ -13,7 +13,7 @@ from exporter.log import Notices
 from exporter.openvpn.clients import ClientRow, ClientSums
 from exporter.openvpn.freshness import grace
 from exporter.openvpn.management import Dialogue, LoadStats, PollError, Reason
-from exporter.polling.conversation import Patience, StoppedError, connect, converse, goodbye, leave
+from exporter.polling.conversation import Patience, StoppedError, connect, converse
 from exporter.polling.holder import is_held
 from exporter.polling.statusfile import current_time
 from exporter.servers import Server, TcpAddress, UnixAddress
@@ -131,11 +131,9 @@ class Poller:
             self._stopping.wait(begun + self._server.management_interval - time.monotonic())
 
     def _ask(self, dialogue: Dialogue, answered: Callable[[], None]) -> None:
-        stopping = self._stopping.is_set
-        patience = Patience(self._server.management_timeout, stopping)
+        patience = Patience(self._server.management_timeout, self._stopping.is_set)
         with closing(connect(self._address, patience)) as connection:
             converse(connection, dialogue, patience, answered)
-            leave(connection, goodbye(stopping))
 
     def _password(self) -> bytes:
         """The first line of the password file, as OpenVPN reads it from its own."""

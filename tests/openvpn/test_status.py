@@ -93,6 +93,15 @@ def test_a_file_cut_short_is_torn_and_gives_no_wrong_numbers(
     assert status.time in (None, MOMENT)
 
 
+@pytest.mark.parametrize("number", range(8))
+def test_a_row_cut_short_in_the_middle_is_torn(number: int) -> None:
+    """As where the disk was full for a moment."""
+    lines = files(["alice", "bob", "carol"])[number].splitlines(keepends=True)
+    lines[4] = lines[4][:17] + b"\n"
+    status = read_status(b"".join(lines), MOMENT)
+    assert (status.whole, status.clients) == (Whole.TORN, None)
+
+
 @given(NAMES, NAMES, st.integers(0, 7))
 def test_what_is_left_of_an_older_longer_file_does_not_count(names: list[str], older: list[str], number: int) -> None:
     new = files(names)[number]

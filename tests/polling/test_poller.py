@@ -320,6 +320,24 @@ def test_a_status_file_tells_busy_from_blocked(
     assert outcomes == [Outcome(0, None, reason)]
 
 
+def test_a_status_file_that_moves_on_during_the_poll_is_the_stronger_witness(
+    tmp_path: Path, address: UnixAddress
+) -> None:
+    """Whatever its zone, and though no socket shows who holds the interface."""
+    status = tmp_path / "status"
+    status.write_text("TITLE,OpenVPN\nTIME,then,1000\nEND\n")
+    outcomes: list[Outcome] = []
+    poller = Poller(server(address, management_timeout=SHORT, status=status), PROC, outcomes.append)
+    with silent(Path(address.path), 8):
+        thread = threading.Thread(target=poller.poll)
+        thread.start()
+        wait_until(lambda: poller.pending() > SHORT / 4, "the poll is under way")
+        (tmp_path / "new").write_text("TITLE,OpenVPN\nTIME,now,1060\nEND\n")
+        (tmp_path / "new").replace(status)
+        thread.join()
+    assert outcomes == [Outcome(0, None, "busy")]
+
+
 def test_a_full_queue_of_connections_is_waited_for(address: UnixAddress) -> None:
     """connect() on a unix socket then fails at once; when OpenVPN comes back within the limit, the poll succeeds."""
     with silent(Path(address.path), 0) as listener, socket.socket(socket.AF_UNIX) as first:
