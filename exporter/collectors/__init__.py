@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from exporter.collector import Collector
 from exporter.collectors import limits, management, queues, status
-from exporter.settings import Settings
+from exporter.sources import Sources
 
 
 class Entry(NamedTuple):
@@ -13,7 +13,7 @@ class Entry(NamedTuple):
 
     name: str  # of --collector.NAME and of the label `collector`
     default: bool
-    build: Callable[[Settings], Collector | None]  # None: the settings give it nothing to read
+    build: Callable[[Sources], Collector | None]  # None: the settings give it nothing to read
     summary: str  # for --help
 
 
@@ -25,13 +25,14 @@ TABLE: Final = (
 )
 
 
-def build_all(settings: Settings) -> dict[str, Collector]:
+def build_all(sources: Sources) -> dict[str, Collector]:
     """The collectors that are switched on and have something to read, by name, in the table's order."""
+    settings = sources.settings
     built = {}
     for entry in TABLE:
         default = entry.default and settings.collector_defaults
         if settings.collectors.get(entry.name, default):
-            collector = entry.build(settings)
+            collector = entry.build(sources)
             if collector is not None:
                 built[entry.name] = collector
     return built

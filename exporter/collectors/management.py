@@ -12,7 +12,7 @@ from exporter.metrics import Family, Kind, Metric
 from exporter.openvpn.management import Reason
 from exporter.polling.poller import Outcome, Poller
 from exporter.servers import Server
-from exporter.settings import Settings
+from exporter.sources import Sources
 
 
 def _metric(name: str, kind: Kind, help_text: str, *labels: str) -> Metric:
@@ -170,7 +170,8 @@ def _each(metric: Metric, values: Mapping[str, float | None]) -> Family:
     return metric.family(list(known.values()), list(known))
 
 
-def build(settings: Settings) -> ManagementCollector | None:
+def build(sources: Sources) -> ManagementCollector | None:
     """From the configured servers; None where none has a management address."""
+    settings = sources.settings
     servers = [server for server in settings.config.servers if server.management]
     return ManagementCollector(servers, settings.procfs, once=settings.once) if servers else None

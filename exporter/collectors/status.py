@@ -14,7 +14,7 @@ from exporter.openvpn.freshness import Freshness
 from exporter.openvpn.status import Status, Whole, read_status
 from exporter.polling.statusfile import current_time, read_whole
 from exporter.servers import Server
-from exporter.settings import Settings
+from exporter.sources import Sources
 
 _log = logging.getLogger(__name__)
 
@@ -167,7 +167,8 @@ class StatusCollector(Collector):
                 file.glance()
 
 
-def build(settings: Settings) -> StatusCollector | None:
+def build(sources: Sources) -> StatusCollector | None:
     """From the configured servers; None where none has a status file."""
+    settings = sources.settings
     servers = [server for server in settings.config.servers if server.status]
     return StatusCollector(servers, once=settings.once) if servers else None

@@ -16,6 +16,7 @@ from exporter.collectors.management import ManagementCollector
 from exporter.openvpn.clients import OTHERS
 from exporter.servers import Server, UnixAddress
 from exporter.settings import Config, Settings
+from exporter.sources import sources
 from tests.collectors.pages import Samples, collected
 from tests.lab.openvpn import Lab, OpenVpn, wait_until
 from tests.polling.fake import Fake, answer
@@ -326,4 +327,5 @@ def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(t
 
 
 def test_without_a_management_address_there_is_no_collector() -> None:
-    assert management.build(Settings(config=Config(servers=(Server("s", status=Path("/x")),)))) is None
+    config = Config(servers=(Server("s", status=Path("/x")),))
+    assert management.build(sources(Settings(config=config))) is None

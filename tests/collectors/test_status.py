@@ -17,6 +17,7 @@ from exporter.collectors.status import StatusCollector
 from exporter.runner import Runner
 from exporter.servers import Server, UnixAddress
 from exporter.settings import Config, Settings
+from exporter.sources import sources
 from tests.collectors.pages import Samples, collected
 from tests.lab.openvpn import Lab, wait_until
 from tests.openvpn.test_status import version_1, version_23
@@ -239,4 +240,5 @@ def test_stopping_ends_the_thread(tmp_path: Path) -> None:
 
 
 def test_without_a_status_file_there_is_no_collector() -> None:
-    assert status.build(Settings(config=Config(servers=(Server("s", management=UnixAddress("/x")),)))) is None
+    config = Config(servers=(Server("s", management=UnixAddress("/x")),))
+    assert status.build(sources(Settings(config=config))) is None
