@@ -10,7 +10,7 @@ from exporter.collector import Collector, Families
 from exporter.collectors.shared import CONNECTED_CLIENTS
 from exporter.metrics import Family, Kind, Metric
 from exporter.openvpn.management import Reason
-from exporter.polling.poller import Outcome, Poller
+from exporter.polling.poller import Known, Outcome, Poller
 from exporter.servers import Server
 from exporter.sources import Sources
 
@@ -134,8 +134,7 @@ class ManagementCollector(Collector):
             yield from self._failures.collect()
             yield from self._duration.collect()
             yield _each(PENDING, {name: poller.pending() for name, poller in self._pollers.items()})
-            yield from self._client_sums()
-        known = {name: poller.known for name, poller in self._pollers.items() if poller.known}
+        known = {name: known for name, poller in self._pollers.items() if (known := poller.known)}
         stats = {name: seen.stats for name, seen in known.items() if seen.stats}
         versions = {name: seen.version for name, seen in known.items() if seen.version}
         yield _each(UP, {name: int(seen.up) for name, seen in known.items()})
@@ -146,16 +145,17 @@ class ManagementCollector(Collector):
         yield INFO.family([1] * len(versions), list(versions), list(versions.values()))
         yield _each(VERBOSITY, {name: seen.verb for name, seen in known.items()})
         yield _each(MUTE, {name: seen.mute for name, seen in known.items()})
-        rows = [(name, row) for name in stats for row in self._pollers[name].clients]
-        names, clients = [name for name, _ in rows], [row.name for _, row in rows]
-        yield CLIENT_CONNECTIONS.family([row.connections for _, row in rows], names, clients)
+        yield from self._clients(known)
 
-    def _client_sums(self) -> Families:
-        """Only what lives between scrapes can sum over connections that have ended."""
-        rows = [(name, row) for name, poller in self._pollers.items() for row in poller.clients]
-        names, clients = [name for name, _ in rows], [row.name for _, row in rows]
-        yield CLIENT_RECEIVED.family([row.received for _, row in rows], names, clients)
-        yield CLIENT_SENT.family([row.sent for _, row in rows], names, clients)
+    def _clients(self, known: Mapping[str, Known]) -> Families:
+        rows = [(name, row) for name, seen in known.items() for row in seen.clients]
+        servers, names = [server for server, _ in rows], [row.name for _, row in rows]
+        if not self._once:  # only what lives between scrapes can sum over connections that have ended
+            yield CLIENT_RECEIVED.family([row.received for _, row in rows], servers, names)
+            yield CLIENT_SENT.family([row.sent for _, row in rows], servers, names)
+        now = [(server, row) for server, row in rows if known[server].up]
+        servers, names = [server for server, _ in now], [row.name for _, row in now]
+        yield CLIENT_CONNECTIONS.family([row.connections for _, row in now], servers, names)
 
     def _count(self, name: str, outcome: Outcome) -> None:
         self._commands.labels(name).inc(outcome.commands)

@@ -111,7 +111,7 @@ class ClientSums:
         """Whether names have been summed together."""
         return OTHERS in self._sums
 
-    def add(self, clients: Sequence[Client]) -> list[ClientRow]:
+    def add(self, clients: Sequence[Client]) -> tuple[ClientRow, ...]:
         """All names ever seen, now that `clients` are connected."""
         now: dict[tuple[str, bytes, bytes], tuple[int, int]] = {}
         connections = dict.fromkeys(self._sums, 0)
@@ -130,7 +130,7 @@ class ClientSums:
         for client in clients:
             name = self._name(client.name)
             connections[name] = connections.get(name, 0) + 1
-        return [ClientRow(name, *sums, connections[name]) for name, sums in self._sums.items()]
+        return tuple(ClientRow(name, *sums, connections[name]) for name, sums in self._sums.items())
 
     def _name(self, name: str) -> str:
         if name in self._sums or len(self._sums) < self._most:

@@ -39,6 +39,7 @@ class Known:
     version: str | None = None
     verb: int | None = None
     mute: int | None = None
+    clients: tuple[ClientRow, ...] = ()  # by name, where they are asked for; after a failure as they were before
 
 
 class Outcome(NamedTuple):
@@ -50,7 +51,7 @@ class Outcome(NamedTuple):
 
 
 class Poller:
-    """One poll at a time, every `management_interval`; what it learned stands in the attributes, each replaced whole.
+    """One poll at a time, every `management_interval`; what it learned stands in `known`, which is replaced whole.
 
     Reading them from another thread is safe.
     """
@@ -59,7 +60,6 @@ class Poller:
         """`report` is called at the end of every poll, from the poller's thread."""
         assert server.management is not None  # noqa: S101  # the collector makes pollers only for those that have one
         self.known: Known | None = None  # None before the first poll has ended
-        self.clients: list[ClientRow] = []
         self.last_reply: float | None = None  # seconds since 1970
         self._server = server
         self._address: UnixAddress | TcpAddress = server.management
@@ -125,7 +125,7 @@ class Poller:
             try:
                 self.poll()
             except Exception as error:  # noqa: BLE001  # whatever it is: this server's polling must go on
-                self.known = Known(up=False)
+                self._forget()
                 self._notices.raise_("poll", f"cannot poll {self._what}: {error!r}", **self._fields)
                 _log.debug("a poll failed", exc_info=True, extra={"fields": self._fields})
             self._stopping.wait(begun + self._server.management_interval - time.monotonic())
@@ -147,16 +147,15 @@ class Poller:
             raise PollError("auth", f"it asks for a password, and {path} cannot be read: {error.strerror}") from None
 
     def _learn(self, dialogue: Dialogue) -> None:
-        before = self.known or Known(up=True)
+        before = self.known or Known(up=False)
         self.known = Known(
             up=True,
             stats=dialogue.stats,
             version=dialogue.version or before.version,
             verb=before.verb if dialogue.verb is None else dialogue.verb,
             mute=before.mute if dialogue.mute is None else dialogue.mute,
+            clients=() if dialogue.clients is None else self._sums.add(dialogue.clients),
         )
-        if dialogue.clients is not None:
-            self.clients = self._sums.add(dialogue.clients)
         self._notices.clear("poll", f"{self._what} answers again", **self._fields)
         if dialogue.interferes:
             self._notices.raise_("interferes", f"{self._what} {_INTERFERES}", **self._fields)
@@ -164,10 +163,13 @@ class Poller:
             self._notices.raise_("full", f"server {self._server.name}: {_FULL}", **self._fields)
 
     def _fail(self, error: PollError, before: float | None) -> Reason:
-        self.known = Known(up=False)
+        self._forget()
         reason, message = self._silence(before) if error.reason == "busy" else (error.reason, str(error))
         self._notices.raise_("poll", f"{self._what} gives no answer ({reason}): {message}", **self._fields)
         return reason
+
+    def _forget(self) -> None:
+        self.known = Known(up=False, clients=self.known.clients if self.known else ())
 
     def _silence(self, before: float | None) -> tuple[Reason, str]:
         """Why OpenVPN said nothing to a poll; `before` is the time in the status file when it began."""

@@ -76,17 +76,17 @@ def client(name: str, number: int, received: int, sent: int = 0) -> Client:
 
 def test_a_name_twice_is_summed_and_does_not_fall_when_one_leaves() -> None:
     sums = ClientSums(10)
-    assert sums.add([client("alice", 0, 100, 10), client("alice", 1, 50, 5)]) == [ClientRow("alice", 150, 15, 2)]
-    assert sums.add([client("alice", 1, 60, 6)]) == [ClientRow("alice", 160, 16, 1)]
-    assert sums.add([]) == [ClientRow("alice", 160, 16, 0)]
-    assert sums.add([client("alice", 2, 7, 1)]) == [ClientRow("alice", 167, 17, 1)]
+    assert sums.add([client("alice", 0, 100, 10), client("alice", 1, 50, 5)]) == (ClientRow("alice", 150, 15, 2),)
+    assert sums.add([client("alice", 1, 60, 6)]) == (ClientRow("alice", 160, 16, 1),)
+    assert sums.add([]) == (ClientRow("alice", 160, 16, 0),)
+    assert sums.add([client("alice", 2, 7, 1)]) == (ClientRow("alice", 167, 17, 1),)
 
 
 def test_a_restarted_server_begins_anew_and_the_sum_goes_on() -> None:
     """Numbers of clients begin at 0 again, within the same second even."""
     sums = ClientSums(10)
     sums.add([client("alice", 0, 100, 100)])
-    assert sums.add([client("alice", 0, 30, 120)]) == [ClientRow("alice", 130, 220, 1)]
+    assert sums.add([client("alice", 0, 30, 120)]) == (ClientRow("alice", 130, 220, 1),)
 
 
 def test_names_beyond_the_bound_share_one_row() -> None:
@@ -94,7 +94,11 @@ def test_names_beyond_the_bound_share_one_row() -> None:
     sums.add([client("alice", 0, 1), client("bob", 1, 2)])
     assert not sums.full
     rows = sums.add([client("alice", 0, 1), client("carol", 2, 4), client("dave", 3, 8), client("others", 4, 16)])
-    assert rows == [ClientRow("alice", 1, 0, 1), ClientRow("bob", 2, 0, 0), ClientRow(OTHERS, 28, 0, 3)]
+    assert rows == (
+        ClientRow("alice", 1, 0, 1),
+        ClientRow("bob", 2, 0, 0),
+        ClientRow(OTHERS, 28, 0, 3),
+    )
     assert sums.full
     assert sums.add([client("carol", 2, 5)])[-1] == ClientRow(OTHERS, 29, 0, 1)
 
@@ -137,7 +141,7 @@ def test_sums_never_fall_and_are_bounded(polls: list[list[Client]], most: int) -
 def test_the_sum_is_what_all_connections_moved(connections: list[list[int]]) -> None:
     """Each list is one connection's steps; all run one poll after the other and end at different times."""
     sums = ClientSums(1)
-    rows: list[ClientRow] = []
+    rows: tuple[ClientRow, ...] = ()
     for moment in range(max(map(len, connections), default=0)):
         rows = sums.add(
             [

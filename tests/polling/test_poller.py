@@ -85,9 +85,11 @@ def test_clients_are_asked_for_only_on_request(address: UnixAddress) -> None:
     with Fake(address, answer) as fake:
         poller, _ = poll(server(address), times=2)
         assert b"status 3" not in fake.record
-        assert poller.clients == []
+        assert poller.known is not None
+        assert poller.known.clients == ()
         poller, _ = poll(server(address, per_client=True), times=2)
-    assert poller.clients == [ClientRow("alice", 10, 20, 1)]
+    assert poller.known is not None
+    assert poller.known.clients == (ClientRow("alice", 10, 20, 1),)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -115,7 +117,7 @@ def test_slow_bytes_and_real_time_lines_are_an_answer_all_the_same(address: Unix
     with Fake(address, drip):
         poller, outcome = poll(server(address, per_client=True))
     assert outcome.failure is None
-    assert poller.known == Known(True, LoadStats(3, 100, 200), "2.6.14", 3, 0)
+    assert poller.known == Known(True, LoadStats(3, 100, 200), "2.6.14", 3, 0, (ClientRow("alice", 10, 20, 1),))
 
 
 def say(data: bytes, *, then_hang: bool = False) -> Behaviour:
