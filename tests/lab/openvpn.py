@@ -207,9 +207,13 @@ class Lab:
         config = [
             *("proto udp", f"port {PORT}", "dev tun0", f"server {TUNNEL}", "topology subnet", "dh none"),
             *("keepalive 10 60", "script-security 2", "verb 3", "disable-dco", "duplicate-cn"),
-            *(f"management {stem}.sock unix", f"status {stem}.status 1", "status-version 2"),
+            *(f"status {stem}.status 1", "status-version 2"),
             *pki().options("server", usage="serverAuth"),
         ]
+        if not any(line.startswith("management ") for line in lines):
+            config.append(
+                f"management {stem}.sock unix"
+            )  # OpenVPN does not forget `unix` where a later line has it not
         server = OpenVpn(name, self._server_namespace, self.folder, [*config, *lines], output)
         self._processes.append(server)
         tables = [Path(f"/proc/{server.process.pid}/net/{table}") for table in ("udp", "udp6", "tcp", "tcp6")]
