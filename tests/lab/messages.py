@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.conftest import need
+from tests.conftest import missing, need
 
 HERE = Path(__file__).parent
 
@@ -123,6 +123,15 @@ def send_errno(msqid: int) -> int:
     message = ctypes.create_string_buffer(b"\1", 16)  # a long of 1, and eight bytes
     assert _libc.msgsnd(msqid, message, 8, 0o4000) == -1
     return ctypes.get_errno()
+
+
+def elsewhere(msqid: int) -> Sequence[str]:
+    """What runs a command in an IPC namespace of its own, which has a queue of this very msqid."""
+    next_id = Path("/proc/sys/kernel/msg_next_id")
+    if not next_id.exists():
+        missing(f"{next_id} is not there: the kernel has no CONFIG_CHECKPOINT_RESTORE")
+    script = f'echo "$1" > {next_id}; test "$(ipcmk -Q | grep -o "[0-9]*$")" = "$1" || exit 1; shift; exec "$@"'
+    return ("unshare", "--ipc", "sh", "-c", script, "sh", str(msqid))
 
 
 def with_tracefs() -> Sequence[str]:

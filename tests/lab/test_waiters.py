@@ -20,7 +20,7 @@ from exporter.settings import Settings
 from exporter.sources import sources
 from exporter.sysv.tasks import system_calls
 from tests.conftest import missing, need_root
-from tests.lab.messages import Load, in_c
+from tests.lab.messages import Load, elsewhere, in_c
 from tests.lab.program import Program, Samples, running
 from tests.sysv.kernel import make, set_limit
 
@@ -100,17 +100,8 @@ def test_threads(program: Program, started: ExitStack) -> None:
 def test_another_ipc_namespace(program: Program, started: ExitStack) -> None:
     """Asleep on the same msqid, but elsewhere: not here."""
     here = sysv_ipc.MessageQueue(1, sysv_ipc.IPC_CREX)
-    elsewhere = [
-        "unshare",
-        "--ipc",
-        "sh",
-        "-c",
-        'while [ "$(ipcmk -Q | grep -o "[0-9]*$")" != "$1" ]; do ipcrm --all=msg; done; shift; exec "$@"',
-        "sh",
-        str(here.id),
-    ]  # a script
     for _ in range(2):
-        sleeping(started, in_c(here.id, "take", 1, 0, before=elsewhere))
+        sleeping(started, in_c(here.id, "take", 1, 0, before=elsewhere(here.id)))
     sleeping(started, in_c(here.id, "take", 1, 0))
     eventually(program, "0x00000001", (0, 1))
     time.sleep(0.5)
