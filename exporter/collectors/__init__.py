@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from exporter.collector import Collector
-from exporter.collectors import limits, management, queues, status
+from exporter.collectors import hooks, limits, log, management, queues, status
 from exporter.sources import Sources
 
 
@@ -20,6 +20,8 @@ class Entry(NamedTuple):
 TABLE: Final = (
     Entry("queues", True, queues.build, "System V message queues, from msgctl"),
     Entry("limits", True, limits.build, "sysctls kernel.msgmnb, msgmax, msgmni, and what is recommended"),
+    Entry("log", True, log.build, "script failures and drops, from OpenVPN's log or journal, where one is configured"),
+    Entry("hooks", True, hooks.build, "scripts that openvpn-mq-hook runs, where a server has a record"),
     Entry("management", True, management.build, "OpenVPN's management interface, polled in the background"),
     Entry("status", True, status.build, "OpenVPN's status files: their freshness, and the clients in them"),
 )
