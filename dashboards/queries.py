@@ -1,0 +1,73 @@
+"""PromQL that the dashboards share, and the selectors that every query carries.
+
+Panels read the exporter's own metrics and no recording rule, so that they show the truth where the rules of this
+folder are not loaded, and on every Prometheus that scraped the exporter, for as long as it keeps samples.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+SCOPE: Final = 'job=~"$job",instance=~"$instance"'
+
+FILL: Final = (
+    "(sysv_msg_queue_bytes{} >= sysv_msg_queue_messages{} or sysv_msg_queue_messages{}) / sysv_msg_queue_limit_bytes{}"
+)
+"""The larger of bytes and messages, over the queue's limit: the kernel refuses a message when either would pass it."""
+
+SILENCE: Final = (
+    "(time() - (sysv_msg_queue_last_receive_timestamp_seconds{} > 0 or sysv_msg_queue_last_change_timestamp_seconds{}))"
+    " * (sysv_msg_queue_messages{} > bool 0)"
+)
+"""Seconds since a message was taken (or, where none ever was, since the queue was made); 0 where none waits."""
+
+_SELECTOR: Final = re.compile(r"(?P<metric>\b[A-Za-z_]\w*)\{(?P<rest>\}?)")
+
+
+def scoped(expression: str, matchers: Mapping[str, str]) -> str:
+    """Every selector of the expression (each is written with braces) narrowed to the dashboard's variables.
+
+    `matchers` maps the beginning of a metric's name to the matcher that it gets on top of job and instance.
+    """
+
+    def narrow(found: re.Match[str]) -> str:
+        name = found["metric"]
+        more = [matcher for beginning, matcher in matchers.items() if re.match(beginning, name)]
+        return f"{name}{{{','.join([SCOPE, *more])}{found['rest'] or ','}"
+
+    return _SELECTOR.sub(narrow, expression)
+
+
+def per_minute(counter: str, *by: str) -> str:
+    """What the counter rose by in a minute, by those labels."""
+    return f"60 * sum by ({', '.join(by)}) (rate({counter}[$__rate_interval]))"
+
+
+def events(counter: str, *by: str) -> str:
+    """As per_minute, but only what happens at all; where nothing does, one series at 0, labelled `none`.
+
+    A hundred series that stay at 0 would bury the one that does not. The answer is empty only where the counter is.
+    """
+    rate = f"rate({counter}[$__rate_interval])"
+    none = f'label_replace(0 * sum({rate}), "{by[0]}", "none", "", "")'
+    return f"60 * sum by ({', '.join(by)}) ({rate}) > 0 or on () {none}"
+
+
+def in_range(counter: str, *by: str) -> str:
+    """What the counter rose by in the dashboard's time range; for instant queries only."""
+    grouped = f" by ({', '.join(by)})" if by else ""
+    return f"sum{grouped} (increase({counter}[$__range]))"
+
+
+def quantile(share: float, histogram: str, *by: str) -> str:
+    """The value below which that share of the histogram's observations lies."""
+    return f"histogram_quantile({share}, sum by ({', '.join(['le', *by])}) (rate({histogram}[$__rate_interval])))"
+
+
+def count_kinds(expressions: Sequence[str], by: str) -> str:
+    """How many of the expressions, each summed by that label, are above 0; those without an answer count nothing."""
+    parts = [
+        f'label_replace(sum by ({by}) ({expression}) > bool 0, "kind", "{number}", "", "")'
+        for number, expression in enumerate(expressions)
+    ]
+    return f"sum by ({by}) ({' or '.join(parts)})"
