@@ -65,9 +65,7 @@ def render(board: Board) -> str:
         .with_variable(_variable(Variable("job", "Job", "label_values(openvpn_mq_exporter_build_info, job)")))
         .with_variable(
             _variable(
-                Variable(
-                    "instance", "Instance", 'label_values(openvpn_mq_exporter_build_info{job=~"$job"}, instance)'
-                )
+                Variable("instance", "Instance", 'label_values(openvpn_mq_exporter_build_info{job=~"$job"}, instance)')
             )
         )
         .annotation(

@@ -1,13 +1,12 @@
-"""The kinds of panels that the dashboards are made of, each with what a reader needs: title, description, unit."""
+"""The kinds of panels that the dashboards are made of, tables aside, each complete: it says what it is, and when off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, timeseries
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATASOURCE: Final = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -19,7 +18,7 @@ ZERO_IS_GOOD: Final[Steps] = [(None, "green"), (1, "red")]
 ZERO_IS_BETTER: Final[Steps] = [(None, "green"), (1, "orange")]
 FILLING: Final[Steps] = [(None, "green"), (0.8, "orange"), (0.95, "red")]
 
-_OFF: Final = {
+OFF: Final = {
     "queues": "no queue here",
     "limits": "collector limits is off",
     "waiters": "not enabled: collector waiters",
@@ -29,7 +28,6 @@ _OFF: Final = {
     "management": "not enabled: no server has a management address",
     "status": "not enabled: no server has a status file",
     "clients": "not enabled: no server has a management address or a status file",
-    "rules": "no log_rules in the configuration",
     "exporter": "no exporter here",
 }
 """What a panel says instead of nothing, by where its data come from."""
@@ -42,33 +40,19 @@ class Query(NamedTuple):
     legend: str
 
 
-class Column(NamedTuple):
-    """A column of a table that is a query of its own, grouped by the table's key."""
-
-    name: str
-    expression: str
-    unit: str = "short"
-    steps: Steps = ()
-    gauge: bool = False
-    width: int | None = None
-    decimals: int | None = None
-    texts: Mapping[float, tuple[str, str]] = {}
-    """Words and colours for certain values."""
-
-
 def headline(
-    title: str, description: str, expression: str, *, source: str, unit: str = "short", steps: Steps, width: int = 3
+    title: str, description: str, expression: str, *, source: str, unit: str = "none", steps: Steps
 ) -> stat.Panel:
     """One number at the top of a dashboard, coloured by how bad it is."""
-    short = _OFF[source].split(":")[0]
-    decimals = {"none": 0, "short": 0, "percentunit": 1, "s": 1}[unit]
+    short = OFF[source].split(":")[0]
+    decimals = 0 if unit == "none" else 1
     return (
         stat.Panel()
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
-        .span(width)
-        .height(4)
+        .span(6)
+        .height(3)
         .unit(unit)
         .decimals(decimals)
         .no_value(short)
@@ -77,7 +61,7 @@ def headline(
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .justify_mode(common_models.BigValueJustifyMode.CENTER)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .with_target(_instant(expression).legend_format(title))
+        .with_target(instant(expression).legend_format(title))
     )
 
 
@@ -91,9 +75,14 @@ def graph(
     steps: Steps = (),
     bars: bool = False,
     most: float | None = None,
-    mirrored: str | None = None,
+    mirrored: bool = False,
+    sparse: bool = False,
 ) -> timeseries.Panel:
-    """Lines over time (bars where the values are events); `mirrored` is the legend's pattern of what points down."""
+    """Lines over time; bars where the values are events.
+
+    `mirrored`: some values point down, so that the axis must not start at 0. `sparse`: values may stand alone, and
+    are then drawn as points.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -102,10 +91,10 @@ def graph(
         .span(width)
         .height(8)
         .unit(unit)
-        .no_value(_OFF[source])
+        .no_value(OFF[source])
         .line_width(1)
-        .fill_opacity(60 if bars else 8)
-        .show_points(common_models.VisibilityMode.NEVER)
+        .fill_opacity(60 if bars else 0 if mirrored else 8)
+        .show_points(common_models.VisibilityMode.AUTO if sparse else common_models.VisibilityMode.NEVER)
         .legend(
             common.VizLegendOptions()
             .display_mode(common_models.LegendDisplayMode.LIST)
@@ -120,14 +109,12 @@ def graph(
         )
         .color_scheme(builders.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
     )
-    if mirrored:
-        panel.override_by_regexp(mirrored, [models.DynamicConfigValue("custom.transform", "negative-Y")])
-    else:
+    if not mirrored:
         panel.min(0)
     if most is not None:
         panel.axis_soft_max(most)
     if bars:
-        panel.draw_style(common_models.GraphDrawStyle.BARS).stacking(
+        panel.axis_soft_max(1).draw_style(common_models.GraphDrawStyle.BARS).stacking(
             common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
         )
     if steps:
@@ -135,7 +122,9 @@ def graph(
             common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
         )
     for query in queries:
-        panel.with_target(prometheus.Dataquery().expr(query.expression).legend_format(query.legend).range().datasource(DATASOURCE))
+        panel.with_target(
+            prometheus.Dataquery().expr(query.expression).legend_format(query.legend).range().datasource(DATASOURCE)
+        )
     return panel
 
 
@@ -154,66 +143,13 @@ def ranking(
         .decimals(0)
         .min(0)
         .max(most)
-        .no_value(_OFF[source])
+        .no_value(OFF[source])
         .thresholds(thresholds(steps))
         .display_mode(common_models.BarGaugeDisplayMode.BASIC)
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .with_target(_instant(query.expression).legend_format(query.legend))
+        .with_target(instant(query.expression).legend_format(query.legend))
     )
-
-
-def rows(
-    title: str,
-    description: str,
-    keys: Mapping[str, str],
-    columns: Sequence[Column],
-    *,
-    source: str,
-    sort: str,
-    height: int,
-    width: int = 24,
-    links: Mapping[str, tuple[str, str]] = {},
-    hidden: Sequence[str] = (),
-) -> table.Panel:
-    """A table: one row for each combination of the keys (label to heading), the worst by column `sort` first.
-
-    `links` maps a heading to the title and the address that its cells lead to.
-    """
-    panel = (
-        table.Panel()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .span(width)
-        .height(height)
-        .unit("short")
-        .cell_height(common_models.TableCellHeight.SM)
-    )
-    names = {f"Value #{chr(ord('A') + number)}": column.name for number, column in enumerate(columns)}
-    if len(columns) == 1:  # Grafana numbers the values only where there are several
-        names = {"Value": columns[0].name}
-    renamed = {**keys, **names}
-    for column in columns:
-        panel.with_target(_instant(column.expression).format(PromQueryFormat.TABLE))
-        panel.override_by_name(column.name, _cell(column))
-    for heading, (label, address) in links.items():
-        link = {"title": label, "url": address}
-        panel.override_by_name(heading, [models.DynamicConfigValue("links", [link])])
-    return panel.transformations(
-        [
-            models.DataTransformerConfig("merge", options={}),
-            models.DataTransformerConfig(
-                "organize",
-                options={
-                    "excludeByName": dict.fromkeys(["Time", *hidden], True),
-                    "indexByName": {name: place for place, name in enumerate(renamed)},
-                    "renameByName": renamed,
-                },
-            ),
-            models.DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": sort, "desc": True}]}),
-        ]
-    ).no_value(_OFF[source] if len(columns) == 1 else "-")
 
 
 def thresholds(steps: Steps) -> builders.ThresholdsConfig:
@@ -225,30 +161,6 @@ def thresholds(steps: Steps) -> builders.ThresholdsConfig:
     )
 
 
-def _instant(expression: str) -> prometheus.Dataquery:
+def instant(expression: str) -> prometheus.Dataquery:
+    """A query of the moment at the end of the time range."""
     return prometheus.Dataquery().expr(expression).instant().datasource(DATASOURCE)
-
-
-def _cell(column: Column) -> list[models.DynamicConfigValue]:
-    values: dict[str, object] = {"unit": column.unit}
-    if column.decimals is not None:
-        values["decimals"] = column.decimals
-    if column.width:
-        values["custom.width"] = column.width
-    if column.texts:
-        options = {
-            str(value): {"text": text, "color": colour, "index": place}
-            for place, (value, (text, colour)) in enumerate(column.texts.items())
-        }
-        values["mappings"] = [{"type": "value", "options": options}]
-        values["custom.cellOptions"] = {"type": "color-text"}
-    if column.steps:
-        values["thresholds"] = {
-            "mode": "absolute",
-            "steps": [{"value": value, "color": colour} for value, colour in column.steps],
-        }
-        values["color"] = {"mode": "thresholds"}
-        values["custom.cellOptions"] = {"type": "color-text"}
-    if column.gauge:
-        values |= {"min": 0, "max": 1, "custom.cellOptions": {"type": "gauge", "mode": "basic"}}
-    return [models.DynamicConfigValue(name, value) for name, value in values.items()]

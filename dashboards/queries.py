@@ -43,25 +43,19 @@ def per_minute(counter: str, *by: str) -> str:
     return f"60 * sum by ({', '.join(by)}) (rate({counter}[$__rate_interval]))"
 
 
-def events(counter: str, *by: str) -> str:
+def events(counter: str, *by: str, sign: str = "") -> str:
     """As per_minute, but only what happens at all; where nothing does, one series at 0, labelled `none`.
 
     A hundred series that stay at 0 would bury the one that does not. The answer is empty only where the counter is.
     """
     rate = f"rate({counter}[$__rate_interval])"
-    none = f'label_replace(0 * sum({rate}), "{by[0]}", "none", "", "")'
-    return f"60 * sum by ({', '.join(by)}) ({rate}) > 0 or on () {none}"
+    return f"{sign}60 * (sum by ({', '.join(by)}) ({rate}) > 0) or {_none(rate, by[0])}"
 
 
-def in_range(counter: str, *by: str) -> str:
-    """What the counter rose by in the dashboard's time range; for instant queries only."""
-    grouped = f" by ({', '.join(by)})" if by else ""
-    return f"sum{grouped} (increase({counter}[$__range]))"
-
-
-def quantile(share: float, histogram: str, *by: str) -> str:
-    """The value below which that share of the histogram's observations lies."""
-    return f"histogram_quantile({share}, sum by ({', '.join(['le', *by])}) (rate({histogram}[$__rate_interval])))"
+def quantile(share: float, buckets: str, *by: str) -> str:
+    """The value below which that share of the histogram's observations lies; 0 and `none` while there are none."""
+    rate = f"rate({buckets}[$__rate_interval])"
+    return f"histogram_quantile({share}, sum by ({', '.join(['le', *by])}) ({rate})) >= 0 or {_none(rate, by[0])}"
 
 
 def count_kinds(expressions: Sequence[str], by: str) -> str:
@@ -71,3 +65,7 @@ def count_kinds(expressions: Sequence[str], by: str) -> str:
         for number, expression in enumerate(expressions)
     ]
     return f"sum by ({by}) ({' or '.join(parts)})"
+
+
+def _none(rate: str, label: str) -> str:
+    return f'on () label_replace(0 * sum({rate}), "{label}", "none", "", "")'
