@@ -158,7 +158,9 @@ BOARD = Board(
                   "Lines a minute that mean trouble without being a script failure; none where there is none.",
                   Query(events("openvpn_log_events_total{}", "event"), "{{event}}"),
                   source="log", unit="epm", bars=True),
-            graph("Packets dropped", "Packets a minute that OpenVPN says it dropped; none where it drops none.",
+            graph("Packets dropped",
+                  "Packets a minute that OpenVPN says it dropped; none where it drops none. Output saturation and mbuf "
+                  "are told from verb 4 on only.",
                   Query(events("openvpn_packets_dropped_total{}", "reason"), "{{reason}}"),
                   source="log", unit="cpm", bars=True),
             graph("Lines about message queues",

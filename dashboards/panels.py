@@ -1,4 +1,4 @@
-"""The kinds of panels that the dashboards are made of, tables aside, each complete: it says what it is, and when off."""
+"""The kinds of panels that the dashboards are made of, tables aside; each says what it shows, and when it is off."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple

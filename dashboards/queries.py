@@ -11,13 +11,17 @@ from typing import Final
 SCOPE: Final = 'job=~"$job",instance=~"$instance"'
 
 FILL: Final = (
-    "(sysv_msg_queue_bytes{} >= sysv_msg_queue_messages{} or sysv_msg_queue_messages{}) / sysv_msg_queue_limit_bytes{}"
+    "(sysv_msg_queue_bytes{} > sysv_msg_queue_messages{} or sysv_msg_queue_messages{})"
+    " / (sysv_msg_queue_limit_bytes{} > 0)"
 )
 """The larger of bytes and messages, over the queue's limit: the kernel refuses a message when either would pass it."""
 
+PEAK_FILL: Final = FILL.replace("queue_bytes", "queue_peak_bytes").replace("queue_messages", "queue_peak_messages")
+"""The same of the peaks that the exporter samples between scrapes."""
+
 SILENCE: Final = (
-    "(time() - (sysv_msg_queue_last_receive_timestamp_seconds{} > 0 or sysv_msg_queue_last_change_timestamp_seconds{}))"
-    " * (sysv_msg_queue_messages{} > bool 0)"
+    "clamp_min(time() - (sysv_msg_queue_last_receive_timestamp_seconds{} > 0 "
+    "or sysv_msg_queue_last_change_timestamp_seconds{}), 0) * (sysv_msg_queue_messages{} > bool 0)"
 )
 """Seconds since a message was taken (or, where none ever was, since the queue was made); 0 where none waits."""
 

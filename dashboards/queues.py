@@ -10,7 +10,7 @@ from dashboards.panels import (
     graph,
     headline,
 )
-from dashboards.queries import FILL, SILENCE, quantile
+from dashboards.queries import FILL, PEAK_FILL, SILENCE, quantile
 from dashboards.tables import Column, address, rows
 
 _QUEUE = "{{queue}} @ {{instance}}"
@@ -118,8 +118,7 @@ BOARD = Board(
             graph("Highest fill between scrapes",
                   "The most bytes or messages that the exporter sampled in its peak window, over the limit: bursts "
                   "that come and go between two scrapes.",
-                  Query("(sysv_msg_queue_peak_bytes{} >= sysv_msg_queue_peak_messages{} or "
-                        "sysv_msg_queue_peak_messages{}) / sysv_msg_queue_limit_bytes{}", _QUEUE),
+                  Query(PEAK_FILL, _QUEUE),
                   source="queues", unit="percentunit", steps=[(None, "transparent"), (0.8, "orange")], most=1),
         ],
         "Who waits": [

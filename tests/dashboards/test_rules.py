@@ -1,0 +1,266 @@
+"""What linters ask of a dashboard, over every panel of every type, and what they forget to ask."""
+
+import itertools
+import re
+from typing import Any, get_args
+
+import pytest
+from grafana_foundation_sdk.models import units
+
+from tests.dashboards.boards import BOARDS, PANELS, TARGETS, Document, names
+
+KINDS = {"stat", "timeseries", "table", "bargauge"}
+UNITS = {unit for kind in units.__annotations__.values() for unit in get_args(kind)}
+GRAFANA_VARIABLES = {"__rate_interval", "__range", "__url_time_range", "__value", "__data"}
+FUNCTIONS = {
+    "avg_over_time", "clamp_min", "histogram_quantile", "increase", "label_replace", "max", "rate", "sort_desc", "sum",
+    "time", "topk",
+}  # fmt: skip
+
+each_board = pytest.mark.parametrize("document", BOARDS.values(), ids=BOARDS)
+each_panel = pytest.mark.parametrize("panel", [panel for _, panel in PANELS], ids=[name for name, _ in PANELS])
+each_target = pytest.mark.parametrize(
+    ("panel", "target"), [(panel, target) for _, panel, target in TARGETS], ids=[name for name, _, _ in TARGETS]
+)
+
+each_query = pytest.mark.parametrize(
+    "target", [target for _, _, target in TARGETS], ids=[name for name, _, _ in TARGETS]
+)
+
+
+def variable(document: Document, name: str) -> dict[str, Any]:
+    (found,) = (variable for variable in document["templating"]["list"] if variable["name"] == name)
+    return dict(found)
+
+
+@each_board
+def test_dashboard(document: Document):
+    assert document["editable"] is False
+    assert document["schemaVersion"] == 42
+    assert document["description"].endswith(".")
+    assert document["title"].startswith("OpenVPN message queues: ")
+    assert "openvpn-mq" in document["tags"]
+    assert (document["refresh"], document["time"]) == ("30s", {"from": "now-1h", "to": "now"})
+
+
+@each_board
+def test_data_source_is_a_variable(document: Document):
+    source = variable(document, "datasource")
+    assert (source["label"], source["type"], source["query"]) == ("Data source", "datasource", "prometheus")
+    assert "current" not in source, "the reader's Grafana chooses its default one"
+
+
+@each_board
+def test_query_variables_let_choose_all(document: Document):
+    """job, instance and whatever a dashboard adds: several at once, all of them, read anew with the time range."""
+    assert [found["name"] for found in document["templating"]["list"]][:3] == ["datasource", "job", "instance"]
+    for found in document["templating"]["list"][1:]:
+        assert found["type"] == "query", found["name"]
+        assert found["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert found["label"] == found["name"].capitalize()
+        assert (found["multi"], found["includeAll"], found["allValue"]) == (True, True, ".+")
+        assert found["refresh"] == 2, "on time range change"
+        assert found["query"]["query"] == found["definition"]
+        if found["name"] != "job":
+            assert 'job=~"$job"' in found["definition"]
+        if found["name"] not in {"job", "instance"}:
+            assert 'instance=~"$instance"' in found["definition"]
+
+
+@each_board
+def test_every_variable_is_used(document: Document):
+    queries = [target["expr"] for panel in document["panels"] for target in panel.get("targets", [])]
+    for found in document["templating"]["list"][1:]:
+        assert any(f"${found['name']}" in query for query in queries), found["name"]
+
+
+@each_board
+def test_panels_stand_side_by_side(document: Document):
+    """Within 24 columns, none on top of another, none hidden in a row that is folded."""
+    ids = [panel["id"] for panel in document["panels"]]
+    assert len(set(ids)) == len(ids)
+    cells: set[tuple[int, int]] = set()
+    for panel in document["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]
+        own = set(
+            itertools.product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"]))
+        )
+        assert not own & cells, panel["title"]
+        cells |= own
+        assert not panel.get("collapsed"), panel["title"]
+    widest = max(y for _, y in cells) + 1
+    assert len(cells) == 24 * widest, "a hole in the grid"
+
+
+@each_board
+def test_dashboards_lead_to_each_other(document: Document):
+    others = {f"/d/{other['uid']}" for other in BOARDS.values()} - {f"/d/{document['uid']}"}
+    assert {link["url"] for link in document["links"]} == others
+    for link in document["links"]:
+        assert link["keepTime"] is True
+        assert link["includeVars"] is True
+        assert link["title"]
+        assert "placement" not in link, "would be hidden in a menu"
+
+
+@each_board
+def test_alerts_are_drawn_into_the_graphs(document: Document):
+    (annotation,) = document["annotations"]["list"]
+    assert annotation["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert 'alertname=~"OpenvpnMq.+"' in annotation["expr"]
+    assert 'job=~"$job",instance=~"$instance"' in annotation["expr"]
+    assert annotation["enable"] is True
+
+
+@each_panel
+def test_panel_says_what_it_shows(panel: Document):
+    assert panel["type"] in KINDS, "a new type of panel: give it rules here"
+    assert panel["title"]
+    assert len(panel["description"]) > 20
+    assert panel["description"].endswith(".")
+    assert re.match(r"[A-Z]|msgsnd", panel["description"])
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert panel["targets"]
+    defaults = panel["fieldConfig"]["defaults"]
+    assert defaults["unit"] in UNITS
+    assert defaults["noValue"], "an empty box tells nothing"
+
+
+@each_panel
+def test_short_titles_are_not_cut_off(panel: Document):
+    """At 1280 pixels a twenty-fourth of the width is 53: some six letters."""
+    assert len(panel["title"]) <= 5 * panel["gridPos"]["w"]
+
+
+@each_panel
+def test_overrides_meet_a_column(panel: Document):
+    """An override by a name that no column has would silently do nothing."""
+    headings = {
+        heading
+        for step in panel.get("transformations", [])
+        if step["id"] == "organize"
+        for heading in step["options"]["renameByName"].values()
+    }
+    for override in panel["fieldConfig"]["overrides"]:
+        assert override["matcher"]["id"] == "byName"
+        assert override["matcher"]["options"] in headings
+        for change in override["properties"]:
+            if change["id"] == "unit":
+                assert change["value"] in UNITS
+
+
+@each_panel
+def test_thresholds_rise(panel: Document):
+    """The first from the bottom, the others in order: Grafana does not sort them."""
+    fields = [panel["fieldConfig"]["defaults"].get("thresholds")]
+    for override in panel["fieldConfig"]["overrides"]:
+        fields += [change["value"] for change in override["properties"] if change["id"] == "thresholds"]
+    for thresholds in filter(None, fields):
+        assert thresholds["mode"] == "absolute"
+        values = [step["value"] for step in thresholds["steps"]]
+        assert values[0] is None
+        assert values[1:] == sorted(values[1:])
+    if panel["type"] in {"stat", "bargauge"}:
+        assert fields[0], "a number without a colour tells nobody whether it is bad"
+
+
+@each_panel
+def test_tables_join_by_their_keys(panel: Document):
+    """All columns of one moment, merged, named by hand, sorted by one of them."""
+    if panel["type"] != "table":
+        assert "transformations" not in panel
+        return
+    merge, organize, sort = panel["transformations"]
+    assert (merge["id"], organize["id"], sort["id"]) == ("merge", "organize", "sortBy")
+    columns = organize["options"]["renameByName"]
+    values = {f"Value #{target['refId']}" for target in panel["targets"]} if len(panel["targets"]) > 1 else {"Value"}
+    assert values == {name for name in columns if name.startswith("Value")}
+    assert set(organize["options"]["indexByName"]) == set(columns)
+    assert len(set(columns.values())) == len(columns)
+    assert sort["options"]["sort"][0]["field"] in columns.values()
+
+
+@each_panel
+def test_links_lead_to_dashboards_that_exist(panel: Document):
+    """With the same data source, job and time range, and variables that the dashboard has."""
+    for override in panel["fieldConfig"]["overrides"]:
+        for link in itertools.chain(*(change["value"] for change in override["properties"] if change["id"] == "links")):
+            uid = re.match(r"/d/([\w-]+)\?", link["url"])
+            assert uid
+            (target,) = (document for document in BOARDS.values() if document["uid"] == uid[1])
+            known = {found["name"] for found in target["templating"]["list"]}
+            assert set(re.findall(r"var-(\w+)=", link["url"])) <= known
+            assert "${datasource:queryparam}&${job:queryparam}&${__url_time_range}" in link["url"]
+            assert link["title"]
+
+
+@each_target
+def test_query_belongs_to_its_panel(panel: Document, target: Document):
+    assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert [other["refId"] for other in panel["targets"]].count(target["refId"]) == 1
+    graph = panel["type"] == "timeseries"
+    assert (target["range"], target["instant"]) == (graph, not graph)
+    assert target.get("format") == ("table" if panel["type"] == "table" else None)
+    if panel["type"] != "table":
+        assert target["legendFormat"] not in {"", "__auto"}
+
+
+@each_query
+def test_legends_use_labels_that_the_query_keeps(target: Document):
+    """Where a query groups, a legend can name those labels only."""
+    wanted = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", target.get("legendFormat", "")))
+    grouping = re.match(
+        r"-?(?:60 \* )?\(?(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([\w, ]+)\)", target["expr"]
+    )
+    if grouping:
+        assert wanted <= set(grouping[1].split(", "))
+
+
+@each_query
+def test_every_selector_carries_job_and_instance(target: Document):
+    """And whatever stands in the expression is a known function or a metric with a selector."""
+    for name, following in names(target["expr"]):
+        assert following in {"{", "("}, f"{name} has no selector"
+        if following == "(":
+            assert name in FUNCTIONS
+    selectors = re.findall(r"\{([^}]*)\}", target["expr"])
+    assert selectors
+    for selector in selectors:
+        assert selector.startswith('job=~"$job",instance=~"$instance"')
+
+
+@each_target
+def test_variables_exist(panel: Document, target: Document):
+    (document,) = (document for document in BOARDS.values() if panel in document["panels"])
+    known = {found["name"] for found in document["templating"]["list"]} | GRAFANA_VARIABLES
+    used = set(re.findall(r"\$\{?(\w+)", target["expr"]))
+    assert used <= known
+
+
+@each_target
+def test_ranges_follow_the_zoom(panel: Document, target: Document):
+    """Rates over $__rate_interval always; increase over $__range for a number that counts the whole time range."""
+    for function, window in re.findall(r"(\w+)\([a-z_]+\{[^}]*\}\[([^]]*)\]", target["expr"]):
+        if function == "increase":
+            assert window == "$__range"
+            assert target["instant"], "over a graph's every point the whole range would be counted"
+        else:
+            assert window == "$__rate_interval"
+    windows = len(re.findall(r"\[[^]]*\]", target["expr"]))
+    assert windows == len(re.findall(r"\w+\([a-z_]+\{[^}]*\}\[[^]]*\]", target["expr"])), "a subquery, or an odd range"
+
+
+@each_query
+def test_counters_stand_directly_in_rate_or_increase(target: Document):
+    for before, name in re.findall(r"(\w*\(?)\b(\w+)\{", target["expr"]):
+        if re.search(r"_(total|bucket|sum|count)$", name):
+            assert before in {"rate(", "increase("}, name
+        else:
+            assert before not in {"rate(", "increase("}, f"{name} is no counter"
+
+
+@each_query
+def test_no_recording_rule_is_needed(target: Document):
+    """The panels work where only the exporter is scraped."""
+    assert all(":" not in name for name, _ in names(target["expr"]))
