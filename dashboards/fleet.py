@@ -66,7 +66,7 @@ BOARD = Board(
                      f"sum({_BLOCKED})", source="waiters", steps=ZERO_IS_GOOD),
             headline("Updates dropped",
                      "Status updates in the time range that openvpn-mq-hook could not put on their queue.",
-                     f"sum({_DROPPED})", source="hooks", steps=[(None, "green"), (0.5, "red")]),
+                     f"sum({_DROPPED})", source="updates", steps=[(None, "green"), (0.5, "red")]),
             headline("Sends refused",
                      "msgsnd calls in the time range, by any program, that failed with EAGAIN: a non-blocking sender "
                      "found the queue full and lost its message. Counted in the kernel.",
@@ -117,7 +117,7 @@ BOARD = Board(
             graph("Status updates dropped",
                   "Status updates a minute that openvpn-mq-hook could not put on their queue.",
                   Query(per_minute("openvpn_status_updates_dropped_total{}", "instance"), "{{instance}}"),
-                  source="hooks", unit="mpm"),
+                  source="updates", unit="mpm"),
             graph("Scripts failed", "Failed scripts and plugins a minute, as OpenVPN's log reports them.",
                   Query(per_minute("openvpn_script_failures_total{}", "instance"), "{{instance}}"),
                   source="log", unit="epm"),

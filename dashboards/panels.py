@@ -20,11 +20,13 @@ FILLING: Final[Steps] = [(None, "green"), (0.8, "orange"), (0.95, "red")]
 
 OFF: Final = {
     "queues": "no queue here",
-    "limits": "collector limits is off",
-    "waiters": "not enabled: collector waiters",
-    "trace": "not enabled: collector trace (--collector.trace)",
+    "limits": "not enabled: collector limits",
+    "waiters": "not enabled: collector waiters; or no queue is here",
+    "trace": "not enabled: collector trace (--collector.trace); or nothing was sent yet",
     "log": "not enabled: no server has a log",
     "hooks": "not enabled: no server has a hook record",
+    "runs": "nothing yet: no server has a hook record, or no script has run",
+    "updates": "nothing yet: no server has a hook record, or no script has posted an update",
     "management": "not enabled: no server has a management address",
     "status": "not enabled: no server has a status file",
     "clients": "not enabled: no server has a management address or a status file",

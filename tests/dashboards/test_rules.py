@@ -238,8 +238,8 @@ def test_variables_exist(panel: Document, target: Document):
     assert used <= known
 
 
-@each_target
-def test_ranges_follow_the_zoom(panel: Document, target: Document):
+@each_query
+def test_ranges_follow_the_zoom(target: Document):
     """Rates over $__rate_interval always; increase over $__range for a number that counts the whole time range."""
     for function, window in re.findall(r"(\w+)\([a-z_]+\{[^}]*\}\[([^]]*)\]", target["expr"]):
         if function == "increase":
