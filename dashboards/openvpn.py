@@ -85,7 +85,7 @@ BOARD = Board(
                 "the status file. Failed and dropped are counted over the time range. verb below 1 or mute above 0: "
                 "the log does not show every failure. off: not enabled for that server.",
                 {"server": "Server", "instance": "Host"},
-                _SERVERS, source="exporter", sort="Scripts failed", height=7, nothing="off",
+                _SERVERS, source="servers", sort="Scripts failed", height=7, nothing="off",
                 links={"Host": ("Queues of this host",
                                 address("openvpn-mq-queues", instance="${__value.raw}"))},
             ),

@@ -30,6 +30,7 @@ OFF: Final = {
     "management": "not enabled: no server has a management address",
     "status": "not enabled: no server has a status file",
     "clients": "not enabled: no server has a management address or a status file",
+    "servers": "not enabled: the configuration names no server",
     "exporter": "no exporter here",
 }
 """What a panel says instead of nothing, by where its data come from."""

@@ -51,6 +51,7 @@ def rows(
         .span(width)
         .height(height)
         .unit("none")
+        .no_value(OFF[source])
         .cell_height(common_models.TableCellHeight.SM)
     )
     names = {f"Value #{chr(ord('A') + number)}": column.name for number, column in enumerate(columns)}
@@ -59,7 +60,7 @@ def rows(
     renamed = {**keys, **names}
     for column in columns:
         panel.with_target(instant(column.expression).format(PromQueryFormat.TABLE))
-        panel.override_by_name(column.name, _cell(column))
+        panel.override_by_name(column.name, _cell(column, nothing))
     for heading in keys.values():  # without that unit, a key such as 0x4f560001 is shown as a number
         properties = {"unit": "string", "custom.minWidth": 100}
         panel.override_by_name(heading, [models.DynamicConfigValue(*item) for item in properties.items()])
@@ -79,7 +80,7 @@ def rows(
             ),
             models.DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": sort, "desc": True}]}),
         ]
-    ).no_value(OFF[source] if len(columns) == 1 else nothing)
+    )
 
 
 def address(uid: str, **variables: str) -> str:
@@ -88,8 +89,8 @@ def address(uid: str, **variables: str) -> str:
     return f"/d/{uid}?${{datasource:queryparam}}&${{job:queryparam}}&${{__url_time_range}}{chosen}"
 
 
-def _cell(column: Column) -> list[models.DynamicConfigValue]:
-    values: dict[str, object] = {"unit": column.unit}
+def _cell(column: Column, nothing: str) -> list[models.DynamicConfigValue]:
+    values: dict[str, object] = {"unit": column.unit, "noValue": nothing}
     if column.decimals is not None:
         values["decimals"] = column.decimals
     if column.width:
