@@ -1,6 +1,7 @@
 """The command line of openvpn-mq-exporter."""
 
 import argparse
+import dataclasses
 import logging
 import platform
 import re
@@ -16,6 +17,7 @@ from exporter.collectors import TABLE
 from exporter.durations import parse_duration
 from exporter.errors import BadInputError, RefusedError
 from exporter.selfmetrics import revision
+from exporter.servers import Server
 from exporter.settings import Address, Config, QueueSettings, Settings
 from exporter.sysv.sysctl import PROFILES
 
@@ -124,6 +126,17 @@ def _parser() -> argparse.ArgumentParser:
         "none (default %(default)s)",
     )  # fmt: skip
 
+    openvpn = parser.add_argument_group("OpenVPN")
+    openvpn.add_argument(
+        "--openvpn.log", dest="logs", metavar="PATH", action="append", type=Path, default=[],
+        help="a server's log, where the configuration names no servers; may be given several times; the server is "
+        "named as the file is, without its suffix",
+    )  # fmt: skip
+    openvpn.add_argument(
+        "--state.directory", dest="state_directory", metavar="PATH", type=Path,
+        help="where to remember up to where logs have been read, so that a restart neither loses nor repeats a line",
+    )  # fmt: skip
+
     parser.add_argument(
         "--config.file", dest="config_file", metavar="PATH", type=Path,
         help="YAML configuration; the exporter runs without one",
@@ -144,6 +157,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(options: argparse.Namespace) -> Settings:
     config = configfile.load(options.config_file) if options.config_file else Config()
+    if options.logs:
+        config = dataclasses.replace(config, servers=_servers(config, options.logs))
     switched = {entry.name: getattr(options, f"collector {entry.name}") for entry in TABLE}
     return Settings(
         config=config,
@@ -160,9 +175,20 @@ def _settings(options: argparse.Namespace) -> Settings:
             peak_window=options.peak_window,
         ),
         limits_profile=options.limits_profile,
+        state_directory=options.state_directory,
         procfs=options.procfs,
         once=options.once,
     )
+
+
+def _servers(config: Config, logs: Sequence[Path]) -> tuple[Server, ...]:
+    if config.servers:
+        raise BadInputError("--openvpn.log goes without servers in the configuration file; give the log there")
+    names = [path.stem for path in logs]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInputError(f"two files of --openvpn.log would be server {name!r}; name them in a --config.file")
+    return tuple(Server(path.stem, log=path.absolute()) for path in logs)
 
 
 def _address(text: str) -> Address:
