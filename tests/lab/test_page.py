@@ -208,6 +208,7 @@ def test_max_series_keeps_the_fullest() -> None:
         assert found["sysv_msg_queues", frozenset()] == 12
         assert found["sysv_msg_bytes", frozenset()] == sum(range(1, 12)) * 10 + 1
         assert found["sysv_msg_messages", frozenset()] == 12
+        assert program.stop() == 0  # all that it said has been read then
         assert len([line for line in program.log if "max-series=5" in line]) == 1
 
 
