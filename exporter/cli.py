@@ -18,7 +18,7 @@ from exporter.durations import parse_duration
 from exporter.errors import BadInputError, RefusedError
 from exporter.selfmetrics import revision
 from exporter.servers import Server
-from exporter.settings import Address, Config, QueueSettings, Settings
+from exporter.settings import Address, Config, QueueSettings, Settings, TraceSettings
 from exporter.sysv.sysctl import PROFILES
 
 T = TypeVar("T")
@@ -137,6 +137,17 @@ def _parser() -> argparse.ArgumentParser:
         help="where to remember up to where logs have been read, so that a restart neither loses nor repeats a line",
     )  # fmt: skip
 
+    trace = parser.add_argument_group("trace")
+    trace.add_argument(
+        "--trace.input", dest="trace_input", metavar="PATH", type=Path,
+        help="named pipe (or file) that openvpn-mq-trace.service writes to; without it, bpftrace is run as a child",
+    )  # fmt: skip
+    trace.add_argument(
+        "--trace.max-queues", dest="trace_max_queues", metavar="N", type=_value(_trace_bound),
+        default=TraceSettings().max_queues,
+        help="most queues that are counted, and most threads inside msgsnd or msgrcv (default %(default)s)",
+    )  # fmt: skip
+
     parser.add_argument(
         "--config.file", dest="config_file", metavar="PATH", type=Path,
         help="YAML configuration; the exporter runs without one",
@@ -176,6 +187,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         ),
         limits_profile=options.limits_profile,
         state_directory=options.state_directory,
+        trace=TraceSettings(options.trace_input, options.trace_max_queues),
         procfs=options.procfs,
         once=options.once,
     )
@@ -217,4 +229,10 @@ def _regex(text: str) -> re.Pattern[str]:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"{text!r} is not a number of queues; write a whole number, 0 = no limit")
+    return int(text)
+
+
+def _trace_bound(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 64 <= int(text) <= 1 << 20:
+        raise ValueError(f"{text!r} is not a number of queues to trace; write a whole number from 64 to 1048576")
     return int(text)

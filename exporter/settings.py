@@ -50,6 +50,14 @@ class QueueSettings:
 
 
 @dataclass(frozen=True)
+class TraceSettings:
+    """What --trace.* say."""
+
+    input: Path | None = None  # where somebody else's bpftrace writes; None: run one as a child
+    max_queues: int = 1024
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that a run depends on."""
 
@@ -63,5 +71,6 @@ class Settings:
     queues: QueueSettings = QueueSettings()
     limits_profile: str = "small"
     state_directory: Path | None = None  # where read positions are remembered
+    trace: TraceSettings = TraceSettings()
     procfs: Path = Path("/proc")
     once: bool = False

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from exporter.collector import Collector
-from exporter.collectors import hooks, limits, log, management, queues, status
+from exporter.collectors import hooks, limits, log, management, queues, status, trace, waiters
 from exporter.sources import Sources
 
 
@@ -24,6 +24,8 @@ TABLE: Final = (
     Entry("hooks", True, hooks.build, "scripts that openvpn-mq-hook runs, where a server has a record"),
     Entry("management", True, management.build, "OpenVPN's management interface, polled in the background"),
     Entry("status", True, status.build, "OpenVPN's status files: their freshness, and the clients in them"),
+    Entry("waiters", True, waiters.build, "threads asleep in msgsnd and msgrcv, from /proc"),
+    Entry("trace", False, trace.build, "what msgsnd and msgrcv did, counted in the kernel; needs bpftrace and root"),
 )
 
 
