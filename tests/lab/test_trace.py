@@ -319,3 +319,24 @@ def test_killed_while_load_runs(traced: Traced) -> None:
     assert counted(traced.settle(), label) == counted(middle, label) + more
     assert any(re.search("ended by signal 9", line) for line in traced.program.log)
     assert traced.bpftrace() != child
+
+
+def test_thousands_of_queues_that_come_and_go(traced: Traced) -> None:
+    """Three times as many private queues as there are places, over some time: none finds its place taken."""
+    before = traced.settle()
+    reasons = [frozenset({("reason", reason)}) for reason in ("max_queues", "max_threads")]
+    queue, label = new_queue()
+    for _ in range(10):
+        for _ in range(300):
+            private = sysv_ipc.MessageQueue(None, sysv_ipc.IPC_CREX)
+            private.send(b"x")
+            private.remove()
+        queue.send(b"")
+        queue.receive()
+        time.sleep(3)
+    page = traced.settle()
+    assert counted(page, label) == Counter(sent=10, received=10)
+    for reason in reasons:
+        series = ("openvpn_mq_trace_omitted_calls_total", reason)
+        assert page[series] == before[series] == 0
+    assert len([labels for name, labels in page if name == "sysv_msg_queue_sent_messages_total"]) <= 1024 + 100
