@@ -5,7 +5,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.
-TOOLS = bpftrace buildah debootstrap iproute2 mtail openvpn openssl perl prometheus prometheus-alertmanager strace \
+TOOLS = bpftrace buildah debootstrap iproute2 iputils-ping mtail openvpn openssl perl prometheus prometheus-alertmanager strace \
 	systemd util-linux gcc libc6-dev
 
 .PHONY: run test lint bench tools clean
@@ -24,6 +24,9 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(VENV)/bin/python bench/scrape.py $(ARGS)
 	$(VENV)/bin/python bench/hook.py
+	$(VENV)/bin/python -m bench.log
+	$(VENV)/bin/python bench/trace.py
+	$(VENV)/bin/python bench/waiters.py
 
 tools:
 	@test "$$(id -u)" = 0 || { echo "make tools installs Debian packages and has to run as root: sudo make tools"; exit 1; }

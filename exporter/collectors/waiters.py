@@ -75,8 +75,8 @@ class WaitersCollector(Collector):
         except DeniedError as error:
             raise CollectorFaultError(str(error), running) from None
         return [
-            BLOCKED_SENDERS.family([asleep.senders[msqid] for msqid in queues.msqid], queue),
-            WAITING_RECEIVERS.family([asleep.receivers[msqid] for msqid in queues.msqid], queue),
+            BLOCKED_SENDERS.family([asleep.senders.get(msqid, 0) for msqid in queues.msqid], queue),
+            WAITING_RECEIVERS.family([asleep.receivers.get(msqid, 0) for msqid in queues.msqid], queue),
             *running,
         ]
 
@@ -91,8 +91,10 @@ class WaitersCollector(Collector):
 
     def _running(self, metric: Metric, pids: list[int], queue: list[str]) -> list[Family]:
         known = {pid: found for pid in set(pids) if pid and (found := exists(self._procfs, pid)) is not None}
-        places = [place for place, pid in enumerate(pids) if pid in known]
-        return [metric.family([int(known[pids[place]]) for place in places], [queue[place] for place in places])]
+        if len(known) < len(set(pids)):
+            places = [place for place, pid in enumerate(pids) if pid in known]
+            pids, queue = [pids[place] for place in places], [queue[place] for place in places]
+        return [metric.family([int(known[pid]) for pid in pids], queue)]
 
 
 def build(sources: Sources) -> WaitersCollector | None:

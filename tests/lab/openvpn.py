@@ -211,9 +211,8 @@ class Lab:
             *pki().options("server", usage="serverAuth"),
         ]
         if not any(line.startswith("management ") for line in lines):
-            config.append(
-                f"management {stem}.sock unix"
-            )  # OpenVPN does not forget `unix` where a later line has it not
+            # Not overridden by a later line: OpenVPN would not forget the word `unix`.
+            config.append(f"management {stem}.sock unix")
         server = OpenVpn(name, self._server_namespace, self.folder, [*config, *lines], output)
         self._processes.append(server)
         tables = [Path(f"/proc/{server.process.pid}/net/{table}") for table in ("udp", "udp6", "tcp", "tcp6")]

@@ -208,6 +208,7 @@ def test_max_series_keeps_the_fullest() -> None:
         assert found["sysv_msg_queues", frozenset()] == 12
         assert found["sysv_msg_bytes", frozenset()] == sum(range(1, 12)) * 10 + 1
         assert found["sysv_msg_messages", frozenset()] == 12
+        assert program.stop() == 0  # all that it said has been read then
         assert len([line for line in program.log if "max-series=5" in line]) == 1
 
 
@@ -265,6 +266,7 @@ def test_a_failing_collector_and_its_recovery(tmp_path: Path) -> None:
         for name in ("msgmnb", "msgmax", "msgmni"):
             (kernel / name).write_text("123\n")
         assert program.value("sysv_msgmnb_bytes") == 123
+        assert program.stop() == 0  # all that it said has been read then
         lines = [line for line in program.log if "collector limits" in line]
         assert len(lines) == 2
         assert "msgmnb: No such file or directory" in lines[0]

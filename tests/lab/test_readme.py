@@ -16,7 +16,12 @@ from tests.sysv.kernel import make, set_limit
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "deploy").iterdir()),
+]
 
 
 def blocks(language: str) -> list[str]:
@@ -51,10 +56,10 @@ def test_scrape_configuration(tmp_path: Path) -> None:
 
 
 def test_configuration(tmp_path: Path) -> None:
-    (block,) = [block for block in blocks("yaml") if "scrape_configs" not in block]
+    configurations = [block for block in blocks("yaml") if "scrape_configs" not in block]
+    assert [list(yaml.safe_load(block)) for block in configurations] == [["servers"], ["queues"]]
     path = tmp_path / "config.yml"
-    path.write_text(block)
-    assert yaml.safe_load(block)
+    path.write_text("".join(configurations))
     command = [sys.executable, "-m", "exporter", f"--config.file={path}", "--config.check"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")

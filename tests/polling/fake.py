@@ -3,14 +3,19 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
+from exporter.polling.poller import Outcome, Poller
 from exporter.servers import Server, TcpAddress, UnixAddress
 
 BANNER = b">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n"
 ALLOWED = {b"load-stats", b"version", b"verb", b"mute", b"status 3"}
+
+PROC = Path("/proc")
+SHORT = 1.0  # seconds: a time limit that the test wants to run out
 
 Behaviour = Callable[["Peer"], None]
 
@@ -61,6 +66,29 @@ def answer(peer: Peer) -> None:
         peer.send(REPLIES.get(line, b"ERROR: unknown command\r\n"))
 
 
+def say(data: bytes, *, then_hang: bool = False) -> Behaviour:
+    """Say this, whatever is asked, and hang up; or wait until the other side does."""
+
+    def behaviour(peer: Peer) -> None:
+        peer.send(data)
+        if then_hang:
+            peer.wait_for_end()
+
+    return behaviour
+
+
+def endlessly(data: bytes, pause: float = 0.0, first: bytes = b"") -> Behaviour:
+    """Say `first` once, then the same without end, with a pause in seconds."""
+
+    def behaviour(peer: Peer) -> None:
+        peer.send(first)
+        while True:
+            peer.send(data)
+            time.sleep(pause)
+
+    return behaviour
+
+
 class Fake:
     """Listens until the block is left; serves one connection after the other, as OpenVPN does."""
 
@@ -68,7 +96,6 @@ class Fake:
         self.address = address
         self.behaviour = behaviour
         self.record: list[bytes] = []
-        self.served = 0
         if isinstance(address, UnixAddress):
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(address.path)
@@ -104,7 +131,6 @@ class Fake:
             with connection, contextlib.suppress(OSError):
                 self.behaviour(Peer(connection, self.record))
             self._serving = None
-            self.served += 1
 
 
 def server(address: UnixAddress | TcpAddress, **more: object) -> Server:
@@ -119,3 +145,13 @@ def silent(path: Path, backlog: int) -> Iterator[socket.socket]:
         listener.bind(str(path))
         listener.listen(backlog)
         yield listener
+
+
+def poll(configured: Server, times: int = 1) -> tuple[Poller, Outcome]:
+    """The poller after so many polls, and the outcome of the last."""
+    outcomes: list[Outcome] = []
+    poller = Poller(configured, PROC, outcomes.append)
+    for _ in range(times):
+        poller.poll()
+    assert len(outcomes) == times
+    return poller, outcomes[-1]

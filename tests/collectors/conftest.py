@@ -1,0 +1,13 @@
+"""A lab for a test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.openvpn import Lab
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        yield lab
