@@ -19,9 +19,20 @@ def gone(procfs: Path, pid: int, start_ticks: int | None, namespace: int | None)
         return namespace in _visible(procfs)
     except OSError:
         return False
+    return start_ticks is not None and _began(stat) != start_ticks and namespace in _visible(procfs)
+
+
+def there(procfs: Path, pid: int, start_ticks: int | None) -> bool:
+    """Whether it is known to run: a process of this pid that began at that clock tick after boot."""
+    try:
+        return _began((procfs / str(pid) / "stat").read_text(errors="replace")) == start_ticks
+    except OSError:
+        return False
+
+
+def _began(stat: str) -> int:
     # The name, in parentheses, may hold anything.
-    began = int(stat.rpartition(")")[2].split()[_STARTED])
-    return start_ticks is not None and began != start_ticks and namespace in _visible(procfs)
+    return int(stat.rpartition(")")[2].split()[_STARTED])
 
 
 def _visible(procfs: Path) -> set[int]:

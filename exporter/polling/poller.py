@@ -15,6 +15,7 @@ from exporter.openvpn.freshness import grace
 from exporter.openvpn.management import Dialogue, LoadStats, PollError, Reason
 from exporter.polling.conversation import Patience, StoppedError, connect, converse
 from exporter.polling.holder import is_held
+from exporter.polling.script import running_script
 from exporter.polling.statusfile import current_time
 from exporter.servers import Server, TcpAddress, UnixAddress
 
@@ -179,6 +180,9 @@ class Poller:
                 return "busy", "another client holds it; OpenVPN itself goes on, as its status file does"
             if time.time() - written > self._server.status_interval + grace(self._server.status_interval):
                 return "timeout", "OpenVPN stands still, and its status file with it: it runs a script, or hangs"
+        hooks, name = self._server.hooks, self._server.name
+        if hooks and (hook := running_script(hooks, name, self._procfs)):
+            return "timeout", f"OpenVPN stands still: it runs a script ({hook}), as the hook record says"
         held = is_held(self._address, self._procfs)
         if held is None:
             return "busy", "another client holds it, or OpenVPN runs a script; nothing here tells which"
