@@ -5,6 +5,7 @@ ARG REVISION=""
 WORKDIR /src
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY exporter exporter
+COPY scripts scripts
 RUN python -m venv /opt/exporter \
     && REVISION="$REVISION" /opt/exporter/bin/pip install --no-cache-dir --disable-pip-version-check .
 

@@ -23,6 +23,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(VENV)/bin/python bench/scrape.py $(ARGS)
+	$(VENV)/bin/python bench/hook.py
 
 tools:
 	@test "$$(id -u)" = 0 || { echo "make tools installs Debian packages and has to run as root: sudo make tools"; exit 1; }

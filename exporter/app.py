@@ -14,6 +14,7 @@ from exporter.runner import Runner
 from exporter.selfmetrics import SelfMetrics
 from exporter.settings import Settings
 from exporter.signals import caught
+from exporter.sources import sources
 from exporter.web.handler import Site, compress
 from exporter.web.landing import landing_page
 from exporter.web.server import Server
@@ -30,8 +31,7 @@ class App:
         """Nothing is read and no port is open yet."""
         self._settings = settings
         self._self_metrics = SelfMetrics(settings.procfs, exporter_metrics=settings.exporter_metrics)
-        self._collectors = build_all(settings)
-        self._runner = Runner(self._collectors)
+        self._runner = runner(settings)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises RefusedError where an address cannot be listened on."""
@@ -45,7 +45,7 @@ class App:
         with caught([signal.SIGTERM, signal.SIGINT]) as next_signal:
             try:
                 servers.extend(Server(address, site) for address in self._settings.listen)
-                fields = {"version": exporter.__version__, "collectors": ",".join(self._collectors)}
+                fields = {"version": exporter.__version__, "collectors": ",".join(self._runner.names)}
                 _log.info("starting", extra={"fields": fields})
                 self._runner.start()
                 for server in servers:
@@ -62,18 +62,24 @@ class App:
         return [*self._runner.gather(), *self._self_metrics.families(), *self._self_metrics.client_metrics()]
 
 
+def runner(settings: Settings) -> Runner:
+    """All collectors that the settings ask for, ready to start."""
+    built_from = sources(settings)
+    return Runner(build_all(built_from), before=built_from.queues.forget)
+
+
 def print_once(settings: Settings, out: BinaryIO) -> None:
     """One look at every source, as text; for node_exporter's textfile collector, or a person.
 
     Without what speaks of this short-lived process: node_exporter has series of those names itself.
     """
-    runner = Runner(build_all(settings))
-    runner.start()
+    look = runner(settings)
+    look.start()
     try:
-        out.writelines(render(runner.gather(), Format.TEXT, Renderer()))
+        out.writelines(render(look.gather(), Format.TEXT, Renderer()))
         out.flush()
     except BrokenPipeError:
         # `--once | head`: the reader has seen enough. Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
-        runner.stop()
+        look.stop()

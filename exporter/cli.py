@@ -1,6 +1,7 @@
 """The command line of openvpn-mq-exporter."""
 
 import argparse
+import dataclasses
 import logging
 import platform
 import re
@@ -16,7 +17,8 @@ from exporter.collectors import TABLE
 from exporter.durations import parse_duration
 from exporter.errors import BadInputError, RefusedError
 from exporter.selfmetrics import revision
-from exporter.settings import Address, Config, QueueSettings, Settings
+from exporter.servers import Server
+from exporter.settings import Address, Config, QueueSettings, Settings, TraceSettings
 from exporter.sysv.sysctl import PROFILES
 
 T = TypeVar("T")
@@ -124,6 +126,28 @@ def _parser() -> argparse.ArgumentParser:
         "none (default %(default)s)",
     )  # fmt: skip
 
+    openvpn = parser.add_argument_group("OpenVPN")
+    openvpn.add_argument(
+        "--openvpn.log", dest="logs", metavar="PATH", action="append", type=Path, default=[],
+        help="a server's log, where the configuration names no servers; may be given several times; the server is "
+        "named as the file is, without its suffix",
+    )  # fmt: skip
+    openvpn.add_argument(
+        "--state.directory", dest="state_directory", metavar="PATH", type=Path,
+        help="where to remember up to where logs have been read, so that a restart neither loses nor repeats a line",
+    )  # fmt: skip
+
+    trace = parser.add_argument_group("trace")
+    trace.add_argument(
+        "--trace.input", dest="trace_input", metavar="PATH", type=Path,
+        help="named pipe (or file) that openvpn-mq-trace.service writes to; without it, bpftrace is run as a child",
+    )  # fmt: skip
+    trace.add_argument(
+        "--trace.max-queues", dest="trace_max_queues", metavar="N", type=_value(_trace_bound),
+        default=TraceSettings().max_queues,
+        help="most queues that are counted, and most threads inside msgsnd or msgrcv (default %(default)s)",
+    )  # fmt: skip
+
     parser.add_argument(
         "--config.file", dest="config_file", metavar="PATH", type=Path,
         help="YAML configuration; the exporter runs without one",
@@ -144,6 +168,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(options: argparse.Namespace) -> Settings:
     config = configfile.load(options.config_file) if options.config_file else Config()
+    if options.logs:
+        config = dataclasses.replace(config, servers=_servers(config, options.logs))
     switched = {entry.name: getattr(options, f"collector {entry.name}") for entry in TABLE}
     return Settings(
         config=config,
@@ -160,9 +186,21 @@ def _settings(options: argparse.Namespace) -> Settings:
             peak_window=options.peak_window,
         ),
         limits_profile=options.limits_profile,
+        state_directory=options.state_directory,
+        trace=TraceSettings(options.trace_input, options.trace_max_queues),
         procfs=options.procfs,
         once=options.once,
     )
+
+
+def _servers(config: Config, logs: Sequence[Path]) -> tuple[Server, ...]:
+    if config.servers:
+        raise BadInputError("--openvpn.log goes without servers in the configuration file; give the log there")
+    names = [path.stem for path in logs]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInputError(f"two files of --openvpn.log would be server {name!r}; name them in a --config.file")
+    return tuple(Server(path.stem, log=path.absolute()) for path in logs)
 
 
 def _address(text: str) -> Address:
@@ -191,4 +229,10 @@ def _regex(text: str) -> re.Pattern[str]:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"{text!r} is not a number of queues; write a whole number, 0 = no limit")
+    return int(text)
+
+
+def _trace_bound(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 64 <= int(text) <= 1 << 20:
+        raise ValueError(f"{text!r} is not a number of queues to trace; write a whole number from 64 to 1048576")
     return int(text)

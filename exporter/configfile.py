@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from exporter.logrules import read_log_rules
 from exporter.servers import read_servers
 from exporter.settings import Config
 from exporter.sysv.names import RESERVED, Ftok, NamedQueue
@@ -15,8 +16,8 @@ def load(path: Path) -> Config:
     root = compose(path, "the configuration")
     if root is None:
         return Config()
-    top = mapping(root, "the configuration", {"queues": _queues, "servers": read_servers})
-    return Config(queue_names=top.get("queues", ()), servers=top.get("servers", ()))
+    top = mapping(root, "the configuration", {"queues": _queues, "servers": read_servers, "log_rules": read_log_rules})
+    return Config(queue_names=top.get("queues", ()), servers=top.get("servers", ()), log_rules=top.get("log_rules", ()))
 
 
 def _queues(node: yaml.Node) -> tuple[NamedQueue, ...]:

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encode
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.flight import Flight
-from exporter.metrics import ClientMetrics, Family, Renderer
+from exporter.metrics import ClientMetrics, Family, Renderer, merged
 
 Gathered = Iterable[Family | ClientMetric]
 
@@ -37,7 +37,7 @@ def render(gathered: Gathered, form: Format, renderer: Renderer) -> list[bytes]:
             families.append(item)
         else:
             client_metrics.append(item)
-    parts = [renderer.render(family, openmetrics=form is Format.OPENMETRICS) for family in families]
+    parts = [renderer.render(family, openmetrics=form is Format.OPENMETRICS) for family in merged(families)]
     # Last, because prometheus_client's encoder ends an OpenMetrics page with its # EOF.
     encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
     return [*filter(None, parts), encode(ClientMetrics(client_metrics))]

@@ -54,6 +54,20 @@ class Family(NamedTuple):
     columns: Sequence[Sequence[str]]
 
 
+def merged(families: Iterable[Family]) -> Iterable[Family]:
+    """The same samples, each metric once: a page may not come back to a metric, and two collectors can share one."""
+    by_metric: dict[Metric, Family] = {}
+    for family in families:
+        other = by_metric.get(family.metric)
+        by_metric[family.metric] = _joined(other, family) if other else family
+    return by_metric.values()
+
+
+def _joined(one: Family, other: Family) -> Family:
+    columns = [[*left, *right] for left, right in zip(one.columns, other.columns, strict=True)]
+    return Family(one.metric, [*one.values, *other.values], columns)
+
+
 class Renderer:
     """Writes families as text: one `%` for each, over a template that is kept from scrape to scrape.
 

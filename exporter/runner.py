@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prometheus_client import Metric as ClientMetric
@@ -30,9 +30,16 @@ SUCCESS: Final = Metric(
 class Runner:
     """Asks each collector in turn."""
 
-    def __init__(self, collectors: Mapping[str, Collector]) -> None:
+    def __init__(self, collectors: Mapping[str, Collector], before: Callable[[], None] = lambda: None) -> None:
+        """`before` is called when a scrape begins."""
         self._collectors = collectors
+        self._before = before
         self._notices = Notices(_log)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the collectors, in the order in which they are asked."""
+        return list(self._collectors)
 
     def start(self) -> None:
         """Start every collector; one that cannot start says so and is asked all the same."""
@@ -52,6 +59,7 @@ class Runner:
 
     def gather(self) -> list[Family | ClientMetric]:
         """What all collectors have to say, and how each of them fared. Never raises."""
+        self._before()
         gathered: list[Family | ClientMetric] = []
         durations: list[float] = []
         successes: list[int] = []

@@ -77,6 +77,8 @@ def _server(node: yaml.Node) -> Server:
     )
     if server.log and server.journal:
         raise complain(node, f"server {server.name!r} has both log and journal; give the one that OpenVPN writes to")
+    if server.per_client and not server.management:
+        raise complain(node, f"server {server.name!r} has per_client, which needs management: clients are asked there")
     return server
 
 
@@ -108,7 +110,8 @@ def _management(node: yaml.Node) -> UnixAddress | TcpAddress:
         return UnixAddress(rest)
     host, _, port = rest.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if kind == "tcp" and bare and (":" not in bare or bare != host) and re.fullmatch("[0-9]{1,5}", port):
+    known_host = re.fullmatch(r"[A-Za-z0-9:.%_-]{1,255}", bare) and (":" not in bare or bare != host)
+    if kind == "tcp" and known_host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536:
         return TcpAddress(bare, int(port))
     raise complain(
         node, f"{text!r} is not a management address; write unix:/run/openvpn/server.sock or tcp:127.0.0.1:7505"

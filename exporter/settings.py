@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from exporter.logrules import LogRule
 from exporter.servers import Server
 from exporter.sysv.names import NamedQueue
 
@@ -23,6 +24,7 @@ class Config:
 
     queue_names: tuple[NamedQueue, ...] = ()
     servers: tuple[Server, ...] = ()
+    log_rules: tuple[LogRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class QueueSettings:
 
 
 @dataclass(frozen=True)
+class TraceSettings:
+    """What --trace.* say."""
+
+    input: Path | None = None  # where somebody else's bpftrace writes; None: run one as a child
+    max_queues: int = 1024
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that a run depends on."""
 
@@ -60,5 +70,7 @@ class Settings:
     collector_defaults: bool = True
     queues: QueueSettings = QueueSettings()
     limits_profile: str = "small"
+    state_directory: Path | None = None  # where read positions are remembered
+    trace: TraceSettings = TraceSettings()
     procfs: Path = Path("/proc")
     once: bool = False

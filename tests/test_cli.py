@@ -110,8 +110,11 @@ def test_bad_flags(capsys: pytest.CaptureFixture[str], flags: list[str], named: 
         ("servers:\n  - {name: a, journal: openvpn}\n", 2, "not a systemd unit"),
         ("servers:\n  - {name: a, management: /run/x}\n", 2, "not a management address"),
         ("servers:\n  - {name: a, management: 'tcp:::1:7505'}\n", 2, "not a management address"),
+        ("servers:\n  - {name: a, management: 'tcp:localhost:70000'}\n", 2, "not a management address"),
+        ("servers:\n  - {name: a, management: 'tcp:local host:7505'}\n", 2, "not a management address"),
         ("servers:\n  - {name: a, status_interval: 60}\n", 2, "'60' is not a duration"),
         ("servers:\n  - {name: a, per_client: yes}\n", 2, "expected true or false"),
+        ("servers:\n  - {name: a, status: /a, per_client: true}\n", 2, "per_client, which needs management"),
         ("servers:\n  - {name: a, max_clients: 0}\n", 2, "at least 1"),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.collector import Collector, Families
 from exporter.metrics import Family, Metric
-from exporter.settings import Settings
+from exporter.sources import Sources
 from exporter.sysv.sysctl import PROFILES, Recommended, read_limits
 
 MSGMNB: Final = Metric(
@@ -53,6 +53,6 @@ class LimitsCollector(Collector):
         return families
 
 
-def build(settings: Settings) -> LimitsCollector:
+def build(sources: Sources) -> LimitsCollector:
     """From the flags."""
-    return LimitsCollector(settings.procfs, PROFILES[settings.limits_profile])
+    return LimitsCollector(sources.settings.procfs, PROFILES[sources.settings.limits_profile])

@@ -1,23 +1,18 @@
 """Collector `queues`: every System V message queue's bytes, messages, limit, peaks, times and pids."""
 
-import logging
 import time
 from typing import Final
 
 from exporter.collector import Collector, Families
-from exporter.log import Notices
 from exporter.metrics import Family, Metric
-from exporter.settings import QueueSettings, Settings
+from exporter.scraped import ScrapedQueues
+from exporter.sources import Sources
 from exporter.steady import Steady
 from exporter.sysv.accounts import edition, groups, users
-from exporter.sysv.names import QueueNames, key_texts, labels
+from exporter.sysv.names import key_texts
 from exporter.sysv.peaks import Peaks
 from exporter.sysv.queues import UNKNOWN_LIMIT, Queues
-from exporter.sysv.reader import QueueReader
 from exporter.sysv.sampler import Sampler
-from exporter.sysv.selection import fullest
-
-_log = logging.getLogger(__name__)
 
 
 def _gauge(name: str, help_text: str, *labels: str) -> Metric:
@@ -85,21 +80,17 @@ OMITTED: Final = _gauge(
 class QueuesCollector(Collector):
     """Reads all queues at every scrape, and samples them in between for their peaks."""
 
-    def __init__(self, reader: QueueReader, names: QueueNames, settings: QueueSettings, *, sampling: bool) -> None:
-        self._reader = reader
-        self._names = names
-        self._settings = settings
-        self._peaks = Peaks(settings.peak_window)
-        self._sampler = Sampler(reader, self._peaks, settings.sample_interval) if sampling else None
+    def __init__(self, queues: ScrapedQueues, peaks: Peaks, sampler: Sampler | None) -> None:
+        """`sampler` feeds `peaks`; without one there are none."""
+        self._queues = queues
+        self._peaks = peaks
+        self._sampler = sampler
         self._owners = Steady(users)
         self._groups = Steady(groups)
         self._creators = Steady(users)
-        self._labels = Steady(labels)
-        self._chosen = Steady(_choose)
         self._keys = Steady(key_texts)
         self._msqids = Steady(lambda msqids: list(map(str, msqids)))
         self._modes = Steady(lambda modes: [f"{mode:04o}" for mode in modes])
-        self._notices = Notices(_log)
 
     def start(self) -> None:
         """Begin sampling."""
@@ -112,38 +103,16 @@ class QueuesCollector(Collector):
             self._sampler.stop()
 
     def collect(self) -> Families:
-        """A series for every queue that is not filtered out, the totals over all."""
-        queues = self._reader.read()
-        self._peaks.add(time.monotonic(), queues)
-        names = self._names.by_key()
-        queue = self._labels(queues.key, queues.msqid, names)
-        totals = [
-            QUEUES.family([len(queue)]),
-            TOTAL_BYTES.family([sum(queues.cbytes)]),
-            TOTAL_MESSAGES.family([sum(queues.qnum)]),
+        """A series for every queue that is chosen, the totals over all."""
+        everything, chosen, queue, filtered, limited = self._queues.look()
+        self._peaks.add(time.monotonic(), everything)
+        return [
+            *self._families(chosen, queue),
+            QUEUES.family([len(everything.msqid)]),
+            TOTAL_BYTES.family([sum(everything.cbytes)]),
+            TOTAL_MESSAGES.family([sum(everything.qnum)]),
+            OMITTED.family([filtered, limited], ["filter", "limit"]),
         ]
-        filtered = 0
-        if self._settings.filters:
-            wanted = [place for place, label in enumerate(queue) if self._settings.wants(label)]
-            filtered = len(queue) - len(wanted)
-            queues, queue = queues.take(wanted), self._chosen(queue, wanted)
-        limited = self._over_limit(len(queue))
-        if limited:
-            kept = fullest(queues, queue, set(names.values()), self._settings.max_series)
-            queues, queue = queues.take(kept), self._chosen(queue, kept)
-        return [*self._families(queues, queue), *totals, OMITTED.family([filtered, limited], ["filter", "limit"])]
-
-    def _over_limit(self, count: int) -> int:
-        most = self._settings.max_series
-        if not most or count <= most:
-            self._notices.clear("series", "every queue has series of its own again")
-            return 0
-        self._notices.raise_(
-            "series",
-            f"there are more queues than --collector.queues.max-series={most}: only the fullest have series of their "
-            "own; raise it (0 = no limit), or leave queues out by --collector.queues.exclude",
-        )
-        return count - most
 
     def _families(self, queues: Queues, queue: list[str]) -> list[Family]:
         now = edition(time.monotonic())
@@ -172,17 +141,15 @@ class QueuesCollector(Collector):
                 self._modes(queues.mode),
             ),
         ]
-        if self._sampler:  # one look (--once) samples nothing between scrapes, so it knows no peaks
+        if self._sampler:
             peak_bytes, peak_messages = self._peaks.highest(time.monotonic(), queues.msqid)
             families += [PEAK_BYTES.family(peak_bytes, queue), PEAK_MESSAGES.family(peak_messages, queue)]
         return families
 
 
-def _choose(labels: list[str], places: list[int]) -> list[str]:
-    return [labels[place] for place in places]
-
-
-def build(settings: Settings) -> QueuesCollector:
-    """From the flags and the configured names."""
-    names = QueueNames(settings.config.queue_names)
-    return QueuesCollector(QueueReader(settings.procfs), names, settings.queues, sampling=not settings.once)
+def build(sources: Sources) -> QueuesCollector:
+    """With a sampler, except for a single look, between which and the next there is nothing to sample."""
+    settings = sources.settings.queues
+    peaks = Peaks(settings.peak_window)
+    sampler = None if sources.settings.once else Sampler(sources.reader, peaks, settings.sample_interval)
+    return QueuesCollector(sources.queues, peaks, sampler)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,8 +77,13 @@ class Program:
 
 
 @contextmanager
-def running(*flags: str, before: Sequence[str] = (), cwd: Path | None = None) -> Iterator[Program]:
-    """Start the exporter on a free port of 127.0.0.1 (unless the flags say where), in this IPC namespace."""
+def running(
+    *flags: str, before: Sequence[str] = (), cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[Program]:
+    """Start the exporter on a free port of 127.0.0.1 (unless the flags say where), in this IPC namespace.
+
+    `before` runs it, as strace does; `env` goes on top of our own environment.
+    """
     listen = [] if any("listen-address" in flag for flag in flags) else ["--web.listen-address=127.0.0.1:0"]
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "exporter", *listen, *flags],
@@ -87,7 +92,7 @@ def running(*flags: str, before: Sequence[str] = (), cwd: Path | None = None) ->
         text=True,
         cwd=cwd,
         start_new_session=True,  # so that what runs below a tracer ends with it
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
     )
     program = Program(process)
     try:

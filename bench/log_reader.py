@@ -1,0 +1,40 @@
+"""Counts a whole log as the collector `log` does, in a process of its own: log_reader.py LOG; for log.py."""
+
+import json
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from exporter.collectors.log import Counters, ServerLog
+from exporter.follow.file import FollowedFile
+from exporter.follow.positions import Positions
+
+
+def main(log: Path) -> None:
+    """Begin before the log is there, so that all of it is new; then let it appear, and print what was counted."""
+    counters = Counters(())
+    counters.begin("bench")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "server.log")
+        source = FollowedFile(path, ServerLog("bench", counters).take, Positions(Path(folder, "state")))
+        source.step(0)
+        path.symlink_to(log)
+        begin = time.process_time()
+        while source.step(2):
+            pass
+        seconds = time.process_time() - begin
+    counted = {
+        "/".join([sample.name, *list(sample.labels.values())[1:]]): sample.value
+        for counter in counters.all()
+        for family in counter.collect()
+        for sample in family.samples
+        if sample.value
+    }
+    peak = re.search(r"VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text())
+    json.dump({"seconds": seconds, "MiB": int(peak[1]) / 1024 if peak else 0, "counted": counted}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

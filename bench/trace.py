@@ -1,0 +1,113 @@
+"""What the collector `trace` costs: a pair of msgsnd and msgrcv with and without it, and bpftrace itself.
+
+    sudo .venv/bin/python bench/trace.py
+
+Runs in an IPC and a mount namespace of its own, so it needs root; and bpftrace and gcc. With and without alternate, so
+that a noisy machine is noisy for both; what counts is the ratio, and the nanoseconds between the medians.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exporter.trace.child import command, environment
+
+PAIRS = 300_000
+ROUNDS = 7
+PROGRAM = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/msg.h>
+#include <time.h>
+int main(int count, char **words)
+{
+    struct { long type; char text[100]; } message = {1, ""};
+    struct timespec begin, end;
+    int queue = msgget(IPC_PRIVATE, 0600), pairs = atoi(words[1]);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (int pair = 0; pair < pairs; pair++)
+        if (msgsnd(queue, &message, 100, 0) || msgrcv(queue, &message, 100, 0, 0) < 0) return 1;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    msgctl(queue, IPC_RMID, NULL);
+    printf("%f\\n", ((end.tv_sec - begin.tv_sec) * 1e9 + end.tv_nsec - begin.tv_nsec) / pairs);
+    return count != 2;
+}
+"""
+
+
+@contextmanager
+def traced() -> Iterator[subprocess.Popen[str]]:
+    """bpftrace, once it has printed; its further output is thrown away."""
+    process = subprocess.Popen(
+        command(), env=environment(1024), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        for line in process.stdout or ():
+            if "@session" in json.loads(line or "{}").get("data", {}):
+                break
+        drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        drain.wait()
+
+
+def seconds(pid: int) -> float:
+    """CPU time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def share(pid: int, work: str, during: float) -> str:
+    """Of a core, that a process takes for a while."""
+    before, begin = seconds(pid), time.monotonic()
+    time.sleep(during)
+    return f"{work}: {(seconds(pid) - before) / (time.monotonic() - begin):.2%} of a core"
+
+
+def main() -> None:
+    """Print the figures."""
+    if os.environ.get("_IN_NAMESPACE") != "1":
+        script = 'mount -t tracefs nodev /sys/kernel/tracing && exec "$@"'
+        argv = ["unshare", "--mount", "--ipc", "sh", "-c", script, "sh", sys.executable, *sys.argv]
+        os.execvpe("unshare", argv, {**os.environ, "_IN_NAMESPACE": "1"})  # noqa: S606  # this very script
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = f"{folder}/pairs"
+        subprocess.run(["gcc", "-O2", "-x", "c", "-o", pairs, "-"], input=PROGRAM, text=True, check=True)
+
+        def pair() -> float:
+            run = subprocess.run([pairs, str(PAIRS)], capture_output=True, text=True, check=True)
+            return float(run.stdout)
+
+        plain, with_trace = [], []
+        for _ in range(ROUNDS):
+            plain.append(pair())
+            with traced():
+                with_trace.append(pair())
+        without, beside = statistics.median(plain), statistics.median(with_trace)
+        print(f"msgsnd + msgrcv without: {without:.0f} ns, with: {beside:.0f} ns")
+        print(f"added: {beside - without:.0f} ns, ratio {beside / without:.2f}")
+        with traced() as process:
+            (peak,) = [
+                int(line.split()[1]) // 1024
+                for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+                if line.startswith("VmHWM")
+            ]
+            print(f"bpftrace: {peak} MiB of memory at its peak")
+            print(share(process.pid, "bpftrace beside an idle host", 10))
+            load = subprocess.Popen([pairs, "100000000"])
+            print(share(process.pid, "bpftrace beside one process at full speed", 10))
+            load.kill()
+            load.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Grafana dashboards, as Python that builds them; Prometheus and Alertmanager files beside it."""

@@ -1,0 +1,121 @@
+"""Collector `waiters`: who sleeps in msgsnd and msgrcv, and whether the last sender and receiver still run."""
+
+import logging
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from exporter.collector import Collector, CollectorFaultError, Families
+from exporter.metrics import Family, Metric
+from exporter.scraped import ScrapedQueues
+from exporter.sources import Sources
+from exporter.sysv.queues import Queues
+from exporter.sysv.tasks import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls
+
+_log = logging.getLogger(__name__)
+
+_UNKNOWN_MACHINE: Final = f"the numbers of the system calls msgsnd and msgrcv on {platform.machine()} are not known"
+_SHARE: Final = 0.01  # of a core: the most that scanning may take
+
+
+def _gauge(name: str, help_text: str) -> Metric:
+    return Metric(name, "gauge", help_text, ("queue",))
+
+
+_HOW: Final = (
+    "from /proc/PID/task/TID/syscall, of the exporter's own IPC namespace. Read at most so often that it takes a "
+    "hundredth of a core."
+)
+BLOCKED_SENDERS: Final = _gauge("sysv_msg_queue_blocked_senders", f"Threads asleep in msgsnd, {_HOW}")
+WAITING_RECEIVERS: Final = _gauge("sysv_msg_queue_waiting_receivers", f"Threads asleep in msgrcv, {_HOW}")
+SENDER_RUNNING: Final = _gauge(
+    "sysv_msg_queue_last_sender_running",
+    "1 where /proc has a process or thread with the id msg_lspid, else 0; absent while nobody has sent.",
+)
+RECEIVER_RUNNING: Final = _gauge(
+    "sysv_msg_queue_last_receiver_running",
+    "1 where /proc has a process or thread with the id msg_lrpid, else 0; absent while nobody has received.",
+)
+
+
+class WaitersCollector(Collector):
+    """Looks at every thread of the host when Prometheus asks, less often where there are many."""
+
+    def __init__(
+        self,
+        queues: ScrapedQueues,
+        procfs: Path,
+        calls: SystemCalls | None,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_time: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._queues = queues
+        self._procfs = procfs
+        self._calls = calls
+        self._clock = clock
+        self._cpu_time = cpu_time
+        self._last = Sleepers(Counter(), Counter(), 0)
+        self._not_before = 0.0
+
+    def collect(self) -> Families:
+        """Gauges by queue; CollectorFaultError with what needs no rights where threads cannot be looked at."""
+        look = self._queues.look()
+        queues, queue = look.chosen, look.labels
+        running = [
+            *self._running(SENDER_RUNNING, queues.lspid, queue),
+            *self._running(RECEIVER_RUNNING, queues.lrpid, queue),
+        ]
+        if self._calls is None:
+            raise CollectorFaultError(_UNKNOWN_MACHINE, running)
+        try:
+            asleep = self._sleepers(self._calls, queues)
+        except DeniedError as error:
+            raise CollectorFaultError(str(error), running) from None
+        return [
+            BLOCKED_SENDERS.family([asleep.senders[msqid] for msqid in queues.msqid], queue),
+            WAITING_RECEIVERS.family([asleep.receivers[msqid] for msqid in queues.msqid], queue),
+            *running,
+        ]
+
+    def _sleepers(self, calls: SystemCalls, queues: Queues) -> Sleepers:
+        if not queues.msqid:
+            return self._last  # nobody can wait for what is not there: no scan
+        if self._clock() >= self._not_before:
+            before = self._cpu_time()
+            self._last = scan(self._procfs, calls)
+            self._not_before = self._clock() + (self._cpu_time() - before) / _SHARE
+        return self._last
+
+    def _running(self, metric: Metric, pids: list[int], queue: list[str]) -> list[Family]:
+        known = {pid: found for pid in set(pids) if pid and (found := exists(self._procfs, pid)) is not None}
+        places = [place for place, pid in enumerate(pids) if pid in known]
+        return [metric.family([int(known[pids[place]]) for place in places], [queue[place] for place in places])]
+
+
+def build(sources: Sources) -> WaitersCollector | None:
+    """Nothing, and one line in the log, where /proc does not permit it.
+
+    Where it was asked for by its own flag it is there all the same, and fails.
+    """
+    settings = sources.settings
+    if not settings.collectors.get("waiters"):
+        refusal = _refusal(settings.procfs)
+        if refusal:
+            if not settings.once:  # a look every minute from cron is not to write a line every minute
+                _log.info("collector waiters is off: %s", refusal)
+            return None
+    return WaitersCollector(sources.queues, settings.procfs, system_calls())
+
+
+def _refusal(procfs: Path) -> str | None:
+    calls = system_calls()
+    if calls is None:
+        return _UNKNOWN_MACHINE
+    try:
+        scan(procfs, calls)
+    except DeniedError as error:
+        return str(error)
+    return None

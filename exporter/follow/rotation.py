@@ -1,0 +1,122 @@
+"""Which open files hold the lines that are not yet read, when a log has been rotated in either way.
+
+Rotation by renaming: the file goes on under another name, and the log's own name leads to a new one. Rotation by
+copying and truncating: the lines go on in a copy, and the file itself begins anew.
+"""
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from exporter.follow.openfile import Mark, OpenFile
+
+
+class Found(NamedTuple):
+    """The open files, oldest first, `current` the last of them where the log's own name leads to a file."""
+
+    files: list[OpenFile]
+    current: OpenFile | None
+    lost: bool = False  # whether the newest file that was being read is nowhere to be found
+
+
+def at_end(path: Path) -> Found:
+    """The log and what was rotated away from it, all of it passed over. Raises OSError."""
+    files, current = _open_all(path, ())
+    for file in files:
+        file.to_end()
+    files.sort(key=lambda file: (file is current, file.changed()))
+    return Found(files, current)
+
+
+def reconcile(path: Path, marks: Sequence[Mark], held: Collection[OpenFile]) -> Found:
+    """The file of each mark (the newest last), wherever it is now, and those that came into being since.
+
+    Of the files `held` open, those that are not needed any more are closed. Raises OSError where the log itself
+    cannot be opened, except where it is missing.
+    """
+    files, current = _open_all(path, held)
+    kept: list[OpenFile] = []
+    lost = False
+    for mark in marks:
+        others = sorted((f for f in files if f not in kept), key=lambda file: file.identity != mark.identity)
+        whole = (file for file in others if file.resume(mark))
+        shorter = (file for file in others if file is not current and file.resume_shorter(mark))
+        file = next(whole, None) or next(shorter, None)
+        if file:
+            kept.append(file)
+        lost = file is None and mark.offset > 0  # of older ones it is to be expected: they were read, and compressed
+    if not any(file is current and file.mark.offset for file in kept):
+        # The log was rotated, or (where it was empty before) may have been: perhaps not only once.
+        kept += _changed_since(max((mark.changed for mark in marks), default=0), files, [*kept, current])
+    if current:
+        if current in kept:
+            kept.remove(current)
+        else:
+            current.rewind()
+        kept.append(current)
+    _close_others(files, kept)
+    return Found(kept, current, lost)
+
+
+def missed(path: Path, since: int, held: Collection[OpenFile]) -> list[OpenFile]:
+    """What was rotated away from the log while nobody looked: changed `since` (nanoseconds), and none of those held."""
+    files, current = _open_all(path, held)
+    found = _changed_since(since, files, [*held, current])
+    _close_others(files, [*held, *found])
+    return found
+
+
+def _changed_since(since: int, files: list[OpenFile], known: Collection[OpenFile | None]) -> list[OpenFile]:
+    found = sorted((f for f in files if f not in known and f.changed() >= since), key=OpenFile.changed)
+    for file in found:
+        file.rewind()
+    return found
+
+
+def _close_others(files: list[OpenFile], kept: Collection[OpenFile]) -> None:
+    for file in files:
+        if file not in kept:
+            file.close()
+
+
+def _open_all(path: Path, held: Collection[OpenFile]) -> tuple[list[OpenFile], OpenFile | None]:
+    """Those held, the log and all that was rotated away from it, each file once; and which of them is the log now."""
+    opened = {file.identity: file for file in held}
+    current = None
+    for _ in range(5):  # names move on while we look: look again until they have stood still
+        current = None
+        before = _listing(path)
+        for name, _inode in before:
+            try:
+                file = OpenFile(path.with_name(name))
+            except FileNotFoundError:
+                continue  # renamed just now
+            except OSError:
+                if name == path.name:
+                    _close_others(list(opened.values()), held)
+                    raise
+                continue
+            known = opened.setdefault(file.identity, file)
+            if known is not file:
+                file.close()
+            if name == path.name:
+                current = known
+        if _listing(path) == before:
+            break
+    return list(opened.values()), current
+
+
+def _listing(path: Path) -> set[tuple[str, int]]:
+    """The names of the log and of what rotation made of it, each with the inode that it stands for."""
+    stem, suffix, name = re.escape(path.stem), re.escape(path.suffix), re.escape(path.name)
+    number = r"[.-](?:[0-9][0-9T_.:Z-]*|old)"  # server.log.1, server.log-20261123, server-20261123.log
+    wanted = re.compile(rf"{name}(?:{number})?|{stem}{number}{suffix}")
+    try:
+        with os.scandir(path.parent) as entries:
+            return {(entry.name, entry.inode()) for entry in entries if wanted.fullmatch(entry.name)}
+    except FileNotFoundError:
+        return set()
+    except PermissionError:  # a folder that may be passed through, but not listed
+        return {(path.name, path.stat().st_ino)}

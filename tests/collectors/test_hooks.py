@@ -1,0 +1,330 @@
+"""The collector `hooks` over records that real hooks write."""
+
+import logging
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.collector import CollectorFaultError
+from exporter.collectors.hooks import HooksCollector, build
+from exporter.exposition import Format, render
+from exporter.metrics import Renderer
+from exporter.servers import Server
+from exporter.settings import Config, Settings
+from exporter.sources import sources
+from exporter.sysv.names import Ftok, NamedQueue
+from tests.conftest import need
+from tests.hook.hooks import HOOK, PATH, run, script
+from tests.lab.openvpn import wait_until
+from tests.lab.program import Samples, samples
+
+CONNECT = {**PATH, "script_type": "client-connect"}
+
+
+class Life:
+    """One life of a collector, from start to stop."""
+
+    def __init__(self, collector: HooksCollector) -> None:
+        self.collector = collector
+        self.fault: str | None = None
+
+    def samples(self) -> Samples:
+        self.fault = None
+        try:
+            families = list(self.collector.collect())
+        except CollectorFaultError as fault:
+            families, self.fault = list(fault.families), str(fault)
+        return samples(b"".join(render(families, Format.TEXT, Renderer())).decode())
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.samples().get((f"openvpn_{name}", frozenset(labels.items())))
+
+    def follows(self, record: Path, server: str) -> bool:
+        """Whether it counts lines already; writes one of a hook that no test looks at."""
+        with record.open("a") as file:
+            file.write(f'{{"time":1.5,"event":"end","server":"{server}","hook":"up","pid":1,"result":"ok"}}\n')
+        return bool(self.value("hook_runs_total", server=server, hook="up"))
+
+    def wait(self, expected: float | None, name: str, **labels: str) -> None:
+        wait_until(lambda: self.value(name, **labels) == expected, f"{name} {labels} is {expected}")
+
+
+@contextmanager
+def life(record: Path, *names: NamedQueue, servers: tuple[str, ...] = ("vpn",), **settings: Any) -> Iterator[Life]:
+    config = Config(queue_names=names, servers=tuple(Server(name, hooks=record) for name in servers))
+    collector = build(sources(Settings(config=config, **settings)))
+    assert collector
+    collector.start()
+    try:
+        one = Life(collector)
+        wait_until(lambda: one.follows(record, servers[0]), "the record is being followed")
+        yield one
+    finally:
+        collector.stop()
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    path = tmp_path / "hooks.jsonl"
+    path.touch()
+    return path
+
+
+@contextmanager
+def hanging(record: Path, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A hook whose script runs until the end of its standard input; its end is waited for, or that of its killing."""
+    command = [
+        HOOK,
+        "--record",
+        record,
+        *options,
+        "--",
+        script(folder, "echo; read line; exit 0", f"hang{time.monotonic_ns()}"),
+    ]
+    with subprocess.Popen(command, env=CONNECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as hook:
+        assert hook.stdout
+        hook.stdout.readline()
+        yield hook
+
+
+LABELS = {"server": "vpn", "hook": "client-connect"}
+
+
+def test_what_is_known_in_advance_is_there_at_zero(record: Path) -> None:
+    """Of the queues, those that have names; of the rest nobody knows which there will be."""
+    with life(record, NamedQueue("status", 0x4F560001)) as one:
+        for name in ("hook_runs_total", "hook_running"):
+            assert one.value(name, **LABELS) == 0
+        for reason in ("exit_status", "not_executable", "signal", "timeout"):
+            assert one.value("hook_failures_total", **LABELS, reason=reason) == 0
+        assert one.value("status_updates_total", server="vpn", queue="status") == 0
+        for reason in ("full", "no_queue", "too_big", "denied", "other"):
+            assert one.value("status_updates_dropped_total", server="vpn", queue="status", reason=reason) == 0
+
+
+def test_before_the_record_has_been_read_nothing_is_known(record: Path) -> None:
+    collector = build(sources(Settings(config=Config(servers=(Server("vpn", hooks=record),)))))
+    assert collector
+    assert Life(collector).value("hook_running", **LABELS) is None
+    assert Life(collector).value("hook_runs_total", **LABELS) == 0
+
+
+def test_nothing_from_before(record: Path, tmp_path: Path) -> None:
+    """What stood in the record before the exporter's first start is not counted as if it had happened now."""
+    run(record, "--", script(tmp_path, "exit 1"), environment=CONNECT)
+    with life(record) as one:
+        run(record, "--", script(tmp_path, "exit 2"), environment=CONNECT)
+        one.wait(1, "hook_failures_total", **LABELS, reason="exit_status")
+        assert one.value("hook_runs_total", **LABELS) == 1
+
+
+def test_a_script_that_runs(record: Path, tmp_path: Path) -> None:
+    with life(record) as one:
+        with hanging(record, tmp_path) as hook:
+            one.wait(1, "hook_running", **LABELS)
+            assert one.value("hook_runs_total", **LABELS) == 1
+            assert one.value("hook_duration_seconds_count", **LABELS) == 0
+            assert hook.stdin
+            hook.stdin.close()
+            one.wait(0, "hook_running", **LABELS)
+        assert one.value("hook_duration_seconds_count", **LABELS) == 1
+        assert one.value("hook_failures_total", **LABELS, reason="signal") == 0
+
+
+def test_a_killed_hook_counts_as_a_signal(record: Path, tmp_path: Path) -> None:
+    """Once its process is gone, and not before."""
+    with life(record) as one:
+        with hanging(record, tmp_path) as hook:
+            one.wait(1, "hook_running", **LABELS)
+            time.sleep(1.5)  # longer than between two looks at its process
+            assert one.value("hook_failures_total", **LABELS, reason="signal") == 0
+            hook.kill()
+        one.wait(1, "hook_failures_total", **LABELS, reason="signal")
+        assert one.value("hook_running", **LABELS) == 0
+        assert one.value("hook_runs_total", **LABELS) == 1
+
+
+def test_a_power_cut(record: Path, tmp_path: Path) -> None:
+    """The same pid is there again after it, and is another process by the time of its start."""
+    with life(record) as one:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+        with record.open("a") as file:
+            file.write(
+                '{"time":1.5,"event":"start","server":"x","hook":"client-connect",'
+                f'"pid":{os.getpid()},"pid_start_ticks":1,"pid_namespace":{namespace}}}\n'
+            )
+        one.wait(1, "hook_failures_total", **LABELS, reason="signal")
+        assert one.value("hook_running", **LABELS) == 0
+        run(record, "--", script(tmp_path, "exit 0"), environment=CONNECT)
+        one.wait(2, "hook_runs_total", **LABELS)
+
+
+def test_over_a_restart(record: Path, tmp_path: Path) -> None:
+    """A script that hangs is still known to run; one that ended or died meanwhile counts once, in the new life."""
+    state = {"state_directory": tmp_path / "state"}
+    with ExitStack() as stack:
+        with life(record, **state) as one:
+            stays, ends, dies = (stack.enter_context(hanging(record, tmp_path)) for _ in range(3))
+            one.wait(3, "hook_running", **LABELS)
+            assert one.value("hook_runs_total", **LABELS) == 3
+        assert ends.stdin
+        ends.stdin.close()
+        ends.wait(60)
+        dies.kill()
+        dies.wait(60)
+        with life(record, **state) as one:
+            one.wait(1, "hook_failures_total", **LABELS, reason="signal")
+            one.wait(1, "hook_running", **LABELS)
+            assert one.value("hook_duration_seconds_count", **LABELS) == 1
+            assert one.value("hook_runs_total", **LABELS) == 0, "they were counted in the life in which they began"
+            assert stays.poll() is None
+        with life(record, **state) as one:
+            assert one.value("hook_failures_total", **LABELS, reason="signal") == 0
+            assert one.value("hook_running", **LABELS) == 1
+
+
+def test_an_end_without_a_beginning_counts_as_a_run(record: Path, tmp_path: Path) -> None:
+    """Its beginning was lost, or came before the exporter: each failure belongs to a run."""
+    with hanging(record, tmp_path) as hook, life(record) as one:
+        assert one.value("hook_runs_total", **LABELS) == 0
+        assert hook.stdin
+        hook.stdin.close()
+        one.wait(1, "hook_runs_total", **LABELS)
+        assert one.value("hook_running", **LABELS) == 0
+
+
+@pytest.mark.parametrize("way", ["renamed", "removed"])
+def test_rotation_under_running_scripts(record: Path, tmp_path: Path, way: str) -> None:
+    """Beginnings in the old file and ends in the new one belong together."""
+    with life(record) as one:
+        with hanging(record, tmp_path):
+            one.wait(1, "hook_running", **LABELS)
+            if way == "renamed":
+                record.rename(tmp_path / "hooks.jsonl.1")
+            else:
+                record.unlink()
+            for number in range(5):
+                run(record, "--", script(tmp_path, "exit 1"), environment=CONNECT)
+                one.wait(number + 1, "hook_failures_total", **LABELS, reason="exit_status")
+        one.wait(0, "hook_running", **LABELS)
+        assert one.value("hook_runs_total", **LABELS) == 6
+        assert one.value("hook_failures_total", **LABELS, reason="signal") == 0
+
+
+def test_many_at_once_with_rotation(record: Path, tmp_path: Path) -> None:
+    """A hundred hooks while the record is rotated again and again: each is counted, once."""
+    body = script(tmp_path, "exit $1")
+    with life(record) as one:
+        for batch in range(5):
+            hooks = [
+                subprocess.Popen([HOOK, "--record", record, "--", body, str(number % 2)], env=CONNECT)
+                for number in range(20)
+            ]
+            record.rename(tmp_path / f"hooks.jsonl.{batch + 1}")
+            for hook in hooks:
+                hook.wait(60)
+            one.wait(20 * (batch + 1), "hook_runs_total", **LABELS)
+        one.wait(0, "hook_running", **LABELS)
+        one.wait(50, "hook_failures_total", **LABELS, reason="exit_status")
+        assert one.value("hook_runs_total", **LABELS) == 100
+        assert one.value("hook_duration_seconds_count", **LABELS) == 100
+
+
+@pytest.mark.usefixtures("queues")
+def test_queue_labels(record: Path, tmp_path: Path) -> None:
+    """The configured name, by key or by ftok, also while ftok's file is not there; else the key; bounded in number."""
+    late = tmp_path / "late"
+    names = (NamedQueue("status", 0x4F560001), NamedQueue("late", Ftok(str(late), 1)))
+
+    def post(queue: str) -> None:
+        run(record, "--queue", queue, "--", script(tmp_path, "exit 0"), environment=CONNECT)
+
+    with life(record, *names) as one:
+        post("0x4f560001")
+        one.wait(1, "status_updates_dropped_total", server="vpn", queue="status", reason="no_queue")
+        post(f"ftok:{late}:1")
+        one.wait(1, "status_updates_dropped_total", server="vpn", queue="late", reason="no_queue")
+        late.touch()
+        post(f"ftok:{late}:1")
+        one.wait(2, "status_updates_total", server="vpn", queue="late")
+        post("77")
+        one.wait(1, "status_updates_total", server="vpn", queue="0x0000004d")
+        assert one.value("status_updates_dropped_total", server="vpn", queue="0x0000004d", reason="full") == 0
+        end = record.read_text().splitlines()[-1]
+        with record.open("a") as file:
+            file.writelines(end.replace("0x0000004d", f"0x{number:08x}") + "\n" for number in range(1000, 1200))
+        one.wait(103, "status_updates_total", server="vpn", queue="other")
+        queues = {dict(labels)["queue"] for name, labels in one.samples() if name == "openvpn_status_updates_total"}
+        assert len(queues) == 101
+
+
+def test_servers_that_share_a_record(record: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Are told apart by the name that the hook writes; a server that nobody knows is left out, and said so once."""
+    with caplog.at_level(logging.WARNING), life(record, servers=("udp", "tcp")) as one:
+        for server in ("udp", "tcp", "tcp", "stranger", "stranger2"):
+            run(record, "--server", server, "--", script(tmp_path, "exit 0"), environment=CONNECT)
+        one.wait(2, "hook_runs_total", server="tcp", hook="client-connect")
+        assert one.value("hook_runs_total", server="udp", hook="client-connect") == 1
+        servers = {dict(labels).get("server") for _, labels in one.samples()}
+        assert servers == {"udp", "tcp"}
+        wait_until(lambda: "give the hook that name by --server" in caplog.text, "the stranger is told of")
+    assert caplog.text.count("give the hook that name by --server") == 1
+
+
+def test_lines_of_others_are_left_out(record: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), life(record) as one:
+        with record.open("ab") as file:
+            file.write(b"garbage\n{}\n\xff\x00\n[1]\n\n")
+        run(record, "--", script(tmp_path, "exit 0"), environment=CONNECT)
+        one.wait(1, "hook_runs_total", **LABELS)
+        assert one.fault is None
+    assert caplog.text.count("not openvpn-mq-hook's") == 1
+
+
+def test_a_record_that_is_missing(tmp_path: Path) -> None:
+    """It fails and says why; how many run is not known; it recovers by itself, and counts from the first line on."""
+    record = tmp_path / "hooks.jsonl"
+    collector = build(sources(Settings(config=Config(servers=(Server("vpn", hooks=record),)))))
+    assert collector
+    collector.start()
+    try:
+        one = Life(collector)
+        wait_until(lambda: bool(one.samples()) and one.fault is not None, "the missing record is noticed")
+        assert one.fault == f"cannot read {record}: No such file or directory"
+        assert one.value("hook_running", **LABELS) is None
+        assert one.value("hook_runs_total", **LABELS) == 0
+        run(record, "--", script(tmp_path, "exit 1"), environment=CONNECT)
+        one.wait(1, "hook_failures_total", **LABELS, reason="exit_status")
+        one.wait(0, "hook_running", **LABELS)
+        assert one.fault is None
+    finally:
+        collector.stop()
+
+
+def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
+    """Every metric of the documentation's section, and promtool finds nothing amiss."""
+    need("promtool")
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    section = text.partition("## Collector `hooks`")[2].partition("\n## ")[0]
+    expected = set(re.findall(r"^\| (openvpn_\w+) ", section, re.MULTILINE))
+    with life(record, NamedQueue("status", 1)) as one:
+        run(record, "--queue", "1", "--", script(tmp_path, "exit 0"), environment=CONNECT)
+        one.wait(1, "hook_duration_seconds_count", **LABELS)
+        page = b"".join(render(list(one.collector.collect()), Format.TEXT, Renderer())).decode()
+    assert set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)) == expected
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_nothing_to_follow() -> None:
+    """Without a record, and for a single look, there is no collector."""
+    assert build(sources(Settings())) is None
+    servers = (Server("vpn", hooks=Path("/nonexistent")),)
+    assert build(sources(Settings(config=Config(servers=servers), once=True))) is None

@@ -1,0 +1,46 @@
+"""The dashboards of a host that has little more than the queues to tell of."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import need, need_root, remove_all_queues
+from tests.dashboards.boards import PANELS
+from tests.dashboards.site import Site, everything
+from tests.lab.program import running
+from tests.lab.prometheus import prometheus
+from tests.sysv.kernel import make
+
+KEY = 0x4F560001
+LIMITS = {"queues: Old limits", "queues: msgmni used", "queues: Kernel limits"}
+"""Panels of the collector limits, which is on and could be off."""
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The exporter as it comes, on a host with a queue: no server, no trace."""
+    need_root()
+    need("prometheus")
+    remove_all_queues()
+    folder = tmp_path_factory.mktemp("plain")
+    queue = make(KEY)
+    queue.send(b"message")
+    begin = time.time()
+    with running("--no-collector.waiters") as program, prometheus(folder, program.addresses()) as server:
+        server.wait_for("count_over_time(sysv_msg_queue_bytes[1m]) > 5")
+        yield Site(server, begin, {})
+    remove_all_queues()
+
+
+@pytest.mark.timeout(300)
+def test_what_is_off_says_so(plain: Site) -> None:
+    """A panel is empty exactly where it says `not enabled` or `nothing yet`."""
+    silent = {
+        name
+        for name, panel in PANELS
+        if not any(plain.answers(panel, target, everything()) for target in panel["targets"])
+    }
+    excuses = {name: panel["fieldConfig"]["defaults"]["noValue"] for name, panel in PANELS}
+    excused = {name for name, excuse in excuses.items() if excuse.startswith(("not enabled", "nothing yet"))}
+    assert silent == excused - LIMITS

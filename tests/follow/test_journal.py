@@ -1,0 +1,225 @@
+"""Lines of a unit of a real journal: each once, over restarts of the follower and of journald."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.follow.journal import FollowedUnit, JournalError, line_of
+from exporter.follow.positions import Positions
+from exporter.follow.source import BATCH
+from tests.lab.journald import Journald, journald
+from tests.lab.openvpn import wait_until
+
+UNIT = "openvpn-server@server.service"
+PROGRAM = Path("/proc/self/comm").read_text().strip()  # as journald will know this process
+
+
+@pytest.fixture(scope="module")
+def journal() -> Iterator[Journald]:
+    with journald() as daemon:
+        yield daemon
+
+
+class Unit:
+    """Follows a unit, and keeps the lines that it is handed."""
+
+    def __init__(self, journal: Journald, state: Path | None, unit: str = UNIT) -> None:
+        self.lines: list[bytes] = []
+        self.others: list[bytes] = []
+        self._positions = Positions(state)
+        self._command = journal.inside("journalctl")
+        self._unit = unit
+        self.begin()
+
+    def begin(self) -> None:
+        """As a new process would; it knows its place when this returns."""
+        take, others = self._sink("lines"), self._sink("others")
+        self.source = FollowedUnit(self._unit, PROGRAM, take, others, self._positions, self._command)
+        self.source.poll()
+
+    def _sink(self, name: str) -> Callable[[bytes], None]:
+        return lambda batch: getattr(self, name).extend(batch[:-1].split(b"\n"))
+
+    def wait_for(self, count: int) -> list[bytes]:
+        """Poll until there are so many lines; all lines since the last call."""
+
+        def enough() -> bool:
+            while self.source.poll():
+                pass
+            return len(self.lines) >= count
+
+        wait_until(enough, f"{count} lines of the unit")
+        lines, self.lines = self.lines, []
+        return lines
+
+
+@pytest.fixture
+def unit(journal: Journald, tmp_path: Path) -> Iterator[Unit]:
+    follower = Unit(journal, tmp_path / "state")
+    yield follower
+    follower.source.close()
+
+
+@pytest.fixture
+def stream(journal: Journald) -> Iterator[socket.socket]:
+    with journal.stream(UNIT) as connection:
+        yield connection
+
+
+def test_lines_from_now_on_and_over_a_restart(unit: Unit, stream: socket.socket) -> None:
+    stream.sendall(b"one\ntwo\n")
+    assert unit.wait_for(2) == [b"one", b"two"]
+    unit.source.close()
+    stream.sendall(b"three\n")
+    unit.begin()
+    stream.sendall(b"four\n")
+    assert unit.wait_for(2) == [b"three", b"four"]
+
+
+def test_restarted_before_the_first_line(unit: Unit, stream: socket.socket) -> None:
+    """The place is remembered before there is a line of the unit."""
+    unit.source.close()
+    stream.sendall(b"while nobody looked\n")
+    unit.begin()
+    assert unit.wait_for(1) == [b"while nobody looked"]
+
+
+def test_without_a_state_folder_it_begins_at_the_end(journal: Journald, stream: socket.socket) -> None:
+    first = Unit(journal, None)
+    stream.sendall(b"before\n")
+    first.wait_for(1)
+    first.source.close()
+    second = Unit(journal, None)
+    stream.sendall(b"after\n")
+    assert second.wait_for(1) == [b"after"]
+    second.source.close()
+
+
+def test_only_this_unit(journal: Journald, unit: Unit) -> None:
+    """Each line from a process of its own, as journald attributes them."""
+    for name in ("other.service", UNIT, "openvpn-server@other.service"):
+        with journal.stream(name) as connection:
+            subprocess.run(["sh", "-c", f"echo {name}"], stdout=connection, check=True)
+    with journal.stream(UNIT) as connection:
+        connection.sendall(b"end\n")
+    wait_until(lambda: not unit.source.poll() and b"end" in unit.lines, "the last line")
+    assert sorted(unit.lines + unit.others) == [b"end", UNIT.encode()]  # a program as short-lived may have no name
+
+
+def test_what_scripts_print_is_told_apart(unit: Unit, stream: socket.socket) -> None:
+    """By the program's name that journald recorded."""
+    stream.sendall(b"mine\n")
+    subprocess.run(["sh", "-c", "echo of a script; sleep 1"], stdout=stream, check=True)
+    stream.sendall(b"mine again\n")
+    assert unit.wait_for(2) == [b"mine", b"mine again"]
+    assert unit.others == [b"of a script"]
+
+
+def test_odd_lines(unit: Unit, stream: socket.socket) -> None:
+    """Bytes that are not UTF-8, and a line longer than what journalctl shows by default."""
+    long = b"y" * 40_000
+    stream.sendall(b"\xff\xfe\n" + long + b"\n")
+    assert unit.wait_for(2) == [b"\xff\xfe", long]
+
+
+def test_journald_may_be_restarted(journal: Journald, unit: Unit) -> None:
+    with journal.stream(UNIT) as connection:
+        connection.sendall(b"before\n")
+        assert unit.wait_for(1) == [b"before"]
+    journal.stop()
+    journal.start()
+    with journal.stream(UNIT) as connection:
+        connection.sendall(b"after\n")
+        assert unit.wait_for(1) == [b"after"]
+
+
+def test_a_child_that_dies_is_a_fault_and_started_again(unit: Unit, stream: socket.socket) -> None:
+    """Nothing is lost in between."""
+    stream.sendall(b"one\n")
+    assert unit.wait_for(1) == [b"one"]
+    child = unit.source._child  # noqa: SLF001  # the one thing that has to be killed
+    assert child
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    stream.sendall(b"two\n")
+    wait_until(lambda: not unit.source.step(0) and unit.source.fault is not None, "the death is noticed")
+    assert unit.source.fault == "journalctl ended: status -9"
+    assert unit.source.errors == 1
+    assert not unit.source.step(0.5)
+    assert unit.source.errors == 1
+    wait_until(lambda: unit.source.step(2), "the next child reads")
+    assert unit.wait_for(1) == [b"two"]
+
+
+def test_no_journalctl(tmp_path: Path) -> None:
+    """It may be missing, or say no."""
+    missing = FollowedUnit(UNIT, "x", print, print, Positions(None), [str(tmp_path / "journalctl")])
+    assert not missing.step(0)
+    assert missing.fault == f"cannot read {tmp_path / 'journalctl'}: No such file or directory"
+    refusing = FollowedUnit(
+        UNIT, "x", print, print, Positions(None), ["sh", "-c", "echo No journal files were opened >&2; exit 1"]
+    )
+    with pytest.raises(JournalError, match="journalctl failed: No journal files were opened"):
+        refusing.poll()
+
+
+def test_an_entry_too_long_is_one_line(tmp_path: Path) -> None:
+    """Memory is bounded; what comes after is read. The real journald cuts lines long before."""
+    entries = tmp_path / "entries"
+    huge = json.dumps({"MESSAGE": "z" * 5_000_000, "__CURSOR": "1"})
+    entries.write_text(huge + "\n" + json.dumps({"MESSAGE": "next", "__CURSOR": "2"}) + "\n")
+    lines: list[bytes] = []
+    fake = ["sh", "-c", f'case "$*" in *--follow*) cat {entries}; exec sleep 60;; esac', "sh"]
+    source = FollowedUnit(UNIT, "x", lines.append, lines.append, Positions(tmp_path / "state"), fake)
+    wait_until(lambda: source.poll() and len(lines) > 0 and lines[-1].endswith(b"next\n"), "both are read")
+    source.close()
+    assert b"".join(lines) == b"\nnext\n"
+    (saved,) = (tmp_path / "state").iterdir()
+    assert json.loads(saved.read_bytes()) == {"cursor": "2"}
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("text", b"text"),
+        ("two\nlines", b"two lines"),
+        ([255, 254], b"\xff\xfe"),
+        (["one", "two"], b"one two"),
+        (["one", [255]], b"one \xff"),
+        (None, b""),
+        ("", b""),
+        ("\ud800", b"?"),
+        ("é" * BATCH, "é".encode() * (BATCH // 2)),
+    ],
+)
+def test_the_forms_of_a_message(message: object, line: bytes) -> None:
+    """An entry is one line, whatever is in it."""
+    assert line_of({"MESSAGE": message}) == line + b"\n"
+
+
+def test_an_exporter_that_is_killed_leaves_no_child(journal: Journald, tmp_path: Path) -> None:
+    """A journalctl ends when nobody reads it any more."""
+    pids = tmp_path / "pids"
+    code = (
+        "import sys, time\n"
+        "from exporter.follow.journal import FollowedUnit\n"
+        "from exporter.follow.positions import Positions\n"
+        f"source = FollowedUnit({UNIT!r}, 'x', print, print, Positions(None), {journal.inside('journalctl')!r})\n"
+        "source.poll()\n"
+        f"open({str(pids)!r} + '.new', 'w').write(str(source._child.pid))\n"
+        f"import os; os.rename({str(pids)!r} + '.new', {str(pids)!r})\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    wait_until(pids.exists, "the child is started")
+    child = Path("/proc") / pids.read_text()
+    wait_until(lambda: b"journalctl" in (child / "cmdline").read_bytes().split(b"\0")[0], "it is journalctl")
+    process.kill()
+    process.wait()
+    wait_until(lambda: not child.exists() or "\tZ" in (child / "status").read_text(), "journalctl ends")

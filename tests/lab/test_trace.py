@@ -1,0 +1,321 @@
+"""The collector `trace` against what senders and receivers counted themselves, with the real bpftrace."""
+
+import itertools
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sysv_ipc
+
+from tests.conftest import need, need_root, remove_all_queues
+from tests.lab.messages import in_c, in_perl, in_python, with_tracefs
+from tests.lab.program import Program, Samples, running
+from tests.sysv.kernel import make, set_limit
+
+MARKER = 0x7FFF0001
+NOBODY = 65534
+NAMES = {
+    "sysv_msg_queue_sent_messages_total": "sent",
+    "sysv_msg_queue_sent_bytes_total": "sent_bytes",
+    "sysv_msg_queue_received_messages_total": "received",
+    "sysv_msg_queue_received_bytes_total": "received_bytes",
+}
+
+_keys = itertools.count(0x4F560001)  # a key a queue: the exporter lives through all tests of this file
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+class Traced:
+    """A running exporter whose bpftrace counts."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._marker = sysv_ipc.MessageQueue(MARKER, sysv_ipc.IPC_CREAT)
+        until(self._mark, f"nothing is counted: {program.log}")
+
+    def _mark(self) -> bool:
+        """Whether a message sent now shows up soon."""
+        before = self._marked()
+        self._send()
+        time.sleep(0.5)
+        return self._marked() > before
+
+    def _send(self) -> None:
+        self._marker.send(b"")
+        self._marker.receive()
+
+    def _marked(self) -> float:
+        return self.program.value("sysv_msg_queue_sent_messages_total", queue=f"0x{MARKER:08x}") or 0
+
+    def settle(self) -> Samples:
+        """A page on which everything is that happened before this call: two prints after it are through."""
+        for _ in range(2):
+            before = self._marked()
+            self._send()
+            until(lambda: self._marked() > before, f"no more prints: {self.program.log}")  # noqa: B023  # called at once
+        return self.program.samples()
+
+    def bpftrace(self) -> int:
+        """The process id of its child."""
+        children = Path(f"/proc/{self.program.process.pid}/task").glob("*/children")
+        (pid,) = [
+            int(pid)
+            for each in children
+            for pid in each.read_text().split()
+            if Path(f"/proc/{pid}/comm").read_text() == "bpftrace\n"
+        ]
+        return pid
+
+
+def counted(page: Samples, queue: str) -> Counter[str]:
+    """What the page says of one queue, by the names that the programs print."""
+    count: Counter[str] = Counter()
+    for (name, labels), value in page.items():
+        of = dict(labels)
+        if of.get("queue") == queue:
+            if name in NAMES:
+                count[NAMES[name]] = int(value)
+            elif name == "sysv_msg_queue_send_failures_total":
+                count[of["errno"]] = int(value)
+    return +count
+
+
+def calls(page: Samples, queue: str) -> float:
+    """How many calls the histogram has."""
+    return page["sysv_msg_queue_send_wait_seconds_count", frozenset({("queue", queue)})]
+
+
+def waited(page: Samples, queue: str) -> float:
+    return page["sysv_msg_queue_send_wait_seconds_sum", frozenset({("queue", queue)})]
+
+
+def new_queue() -> tuple[sysv_ipc.MessageQueue, str]:
+    """A queue with a key of its own, and its label."""
+    key = next(_keys)
+    return make(key), f"0x{key:08x}"
+
+
+@pytest.fixture(scope="module")
+def traced() -> Iterator[Traced]:
+    need_root()
+    need("bpftrace")
+    remove_all_queues()
+    with running("--collector.trace", "--no-collector.waiters", before=with_tracefs()) as program:
+        yield Traced(program)
+        assert program.stop() == 0
+    remove_all_queues()
+
+
+def test_full_speed(traced: Traced) -> None:
+    """120,000 sends by three processes that do not wait, while another one takes: every call is in the counters."""
+    queue, label = new_queue()
+    set_limit(queue.id, 2000)
+    senders = [in_c(queue.id, "nowait", 40_000, 300) for _ in range(3)]
+    truth: Counter[str] = Counter()
+    while any(sender.process.poll() is None for sender in senders):
+        try:
+            while True:
+                message, _ = queue.receive(block=False)
+                truth.update(received=1, received_bytes=len(message))
+        except sysv_ipc.BusyError:
+            pass
+    for sender in senders:
+        truth.update(sender.truth())
+    page = traced.settle()
+    spent = truth.pop("ns") / 1e9
+    assert truth["sent"] + truth["EAGAIN"] == 120_000
+    assert truth["EAGAIN"] > 0
+    assert counted(page, label) == truth
+    assert calls(page, label) == 120_000
+    assert 0 < waited(page, label) <= spent
+    assert page["openvpn_mq_trace_omitted_calls_total", frozenset({("reason", "max_queues")})] == 0
+
+
+def test_senders_in_python_and_perl(traced: Traced) -> None:
+    """Whatever language the script is in."""
+    for start in (in_python, in_perl):
+        queue, label = new_queue()
+        truth = start(queue.key if start is in_python else queue.id, 3000, 100).truth()
+        assert truth["EAGAIN"] > 0
+        assert counted(traced.settle(), label) == +truth
+
+
+def test_a_blocked_sender(traced: Traced) -> None:
+    """Its wait lies between what the test saw and what its own clock says; stopped and continued, it is one call."""
+    queue, label = new_queue()
+    set_limit(queue.id, 1)
+    sender = in_c(queue.id, "block", 3, 1)  # sizes 0, 1, 0: the second fills the queue by number
+    sender.asleep()
+    begin = time.monotonic()
+    sender.kill(signal.SIGSTOP)
+    until(lambda: " T " in Path(f"/proc/{sender.process.pid}/stat").read_text(), "it does not stop")
+    sender.kill(signal.SIGCONT)
+    sender.asleep()
+    time.sleep(0.2)
+    seen = time.monotonic() - begin
+    queue.receive()
+    sender.asleep()
+    queue.receive()
+    queue.receive()
+    truth = sender.truth()
+    page = traced.settle()
+    spent = truth.pop("ns") / 1e9
+    assert counted(page, label) == +truth + Counter(received=3, received_bytes=1)
+    assert calls(page, label) == 3
+    assert seen <= waited(page, label) <= spent
+    # Of three calls one took at least as long as the test saw it asleep, and one did not wait at all.
+    bucket = {
+        dict(labels)["le"]: value
+        for (name, labels), value in page.items()
+        if name == "sysv_msg_queue_send_wait_seconds_bucket" and ("queue", label) in labels
+    }
+    assert bucket["0.1"] in (1, 2)
+    assert bucket["+Inf"] == 3
+
+
+def test_interrupted_senders(traced: Traced) -> None:
+    """EINTR where a handler ran, also with SA_RESTART, which msgsnd does not heed; not for one that is killed."""
+    queue, label = new_queue()
+    set_limit(queue.id, 0)
+    truth = in_c(queue.id, "alarm", 7, 20_000).truth()
+    assert truth.pop("ns") / 1e9 > 7 * 0.01
+    killed = in_c(queue.id, "block", 1, 1).asleep()
+    killed.gone()
+    page = traced.settle()
+    assert truth == Counter(EINTR=7)
+    assert counted(page, label) == truth
+    assert calls(page, label) == 7
+
+
+def test_a_queue_that_is_removed(traced: Traced) -> None:
+    """EIDRM for who waits, EINVAL for who comes later, under the label that the queue had."""
+    queue, label = new_queue()
+    set_limit(queue.id, 0)
+    sender = in_c(queue.id, "block", 4, 0).asleep()
+    queue.remove()
+    truth = sender.truth()
+    truth.pop("ns")
+    assert truth == Counter(EIDRM=1, EINVAL=3)
+    assert counted(traced.settle(), label) == truth
+
+
+def test_calls_that_are_refused(traced: Traced) -> None:
+    """Too big a message, no permission, a bad address: by errno, and not in the histogram."""
+    queue, label = new_queue()
+    truth = in_c(queue.id, "nowait", 3, 0).truth()
+    truth.update(in_c(queue.id, "fault", 4).truth())
+    truth.update(in_c(queue.id, "nowait", 5, 10, uid=NOBODY).truth())
+    truth.update(in_c(queue.id, "nowait", 9000, 9000).truth())
+    truth.pop("ns")
+    assert (truth["EFAULT"], truth["EACCES"]) == (4, 5)
+    assert truth["EINVAL"] > 0
+    page = traced.settle()
+    assert counted(page, label) == truth
+    assert calls(page, label) == truth["sent"] + truth["EAGAIN"]
+
+
+def test_receivers_by_type(traced: Traced) -> None:
+    """A type, a bound on types, a wait; not: a message left where it is, no message, one that is too big to take."""
+    queue, label = new_queue()
+    waiting = in_c(queue.id, "take", 2, 7).asleep()
+    for kind, size in ((3, 10), (7, 20), (5, 30), (7, 40)):
+        queue.send(bytes(size), type=kind)
+    truth = waiting.truth()
+    truth.update(in_c(queue.id, "take", 1, -4).truth())
+    assert (truth["received"], truth["received_bytes"]) == (3, 70)
+    with pytest.raises(sysv_ipc.BusyError):
+        queue.receive(block=False, type=9)
+    page = traced.settle()
+    assert counted(page, label) == Counter(sent=4, sent_bytes=100, received=3, received_bytes=70)
+    queue.receive()
+
+
+def test_made_again_between_two_readings(traced: Traced) -> None:
+    """Three hundred lives of one key in less than a second, and a private queue that nobody ever listed."""
+    key = next(_keys)
+    for _ in range(300):
+        queue = sysv_ipc.MessageQueue(key, sysv_ipc.IPC_CREX)
+        queue.send(b"abc")
+        queue.remove()
+    private = sysv_ipc.MessageQueue(None, sysv_ipc.IPC_CREX)
+    name = f"private:{private.id}" if private.key == 0 else f"0x{private.key:08x}"
+    private.send(b"12")
+    private.remove()
+    page = traced.settle()
+    assert counted(page, f"0x{key:08x}") == Counter(sent=300, sent_bytes=900)
+    assert counted(page, name) == Counter(sent=1, sent_bytes=2)
+    # Their places are given back, and nothing is lost or counted twice by that.
+    for _ in range(4):
+        page = traced.settle()
+    assert counted(page, f"0x{key:08x}") == Counter(sent=300, sent_bytes=900)
+    assert counted(page, name) == Counter(sent=1, sent_bytes=2)
+
+
+def test_another_ipc_namespace(traced: Traced) -> None:
+    """The same msqid elsewhere is another queue."""
+    queue, label = new_queue()
+    elsewhere = ["unshare", "--ipc", "sh", "-c", 'ipcmk -Q > /dev/null; exec "$@"', "sh"]
+    truth = in_c(0, "nowait", 50, 3, before=elsewhere).truth()
+    assert truth["sent"] == 50
+    here = in_c(queue.id, "nowait", 20, 0).truth()
+    page = traced.settle()
+    assert counted(page, label) == Counter(sent=here["sent"]) == Counter(sent=20)
+    assert not [labels for name, labels in page if ("queue", "private:0") in labels]
+
+
+def test_an_unused_queue_stands_at_zero(traced: Traced) -> None:
+    """All its counters exist before the first event, so that increase() sees it."""
+    _, label = new_queue()
+    page = traced.program.samples()
+    mine = {name: value for (name, labels), value in page.items() if ("queue", label) in labels and "_total" in name}
+    assert mine.keys() == {*NAMES, "sysv_msg_queue_send_failures_total"}
+    assert set(mine.values()) == {0}
+
+
+def test_stopped_while_load_runs(traced: Traced) -> None:
+    """SIGSTOP: the kernel counts on, the page says that it is not up to date, and SIGCONT brings it all."""
+    queue, label = new_queue()
+    load = in_c(queue.id, "nowait", 50_000, 10)
+    child = traced.bpftrace()
+    os.kill(child, signal.SIGSTOP)
+    truth = load.truth()
+    truth.pop("ns")
+    success = lambda: traced.program.value("openvpn_mq_scrape_collector_success", collector="trace")  # noqa: E731
+    until(lambda: success() == 0, "a silent bpftrace is not noticed")
+    assert traced.program.value("sysv_msg_queue_sent_messages_total", queue=f"0x{MARKER:08x}")
+    os.kill(child, signal.SIGCONT)
+    page = traced.settle()
+    assert counted(page, label) == truth
+    assert success() == 1
+    assert traced.bpftrace() == child
+
+
+def test_killed_while_load_runs(traced: Traced) -> None:
+    """SIGKILL: nothing falls, what is lost lies within one gap, and a new child counts exactly again."""
+    queue, label = new_queue()
+    known = in_c(queue.id, "nowait", 100, 0).truth()
+    before = traced.settle()
+    load = in_c(queue.id, "nowait", 50_000, 0)
+    child = traced.bpftrace()
+    os.kill(child, signal.SIGKILL)
+    truth = known + load.truth()
+    Traced(traced.program)
+    middle = traced.settle()
+    assert all(middle[series] >= value for series, value in before.items() if "_total" in series[0])
+    assert counted(middle, label) <= truth
+    more = in_c(queue.id, "nowait", 1000, 0).truth()
+    more.pop("ns")
+    assert counted(traced.settle(), label) == counted(middle, label) + more
+    assert any(re.search("ended by signal 9", line) for line in traced.program.log)
+    assert traced.bpftrace() != child

@@ -1,0 +1,122 @@
+"""The hook's lines as they are read, and the account of runs that have not ended."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.hook.jsonline import encode
+from exporter.openvpn.hookrecord import End, Run, Start, parse
+from exporter.openvpn.hookruns import OpenRuns
+
+RUN = Run("udp", "client-connect", 7, 100, 4026531836)
+START: dict[str, Any] = {
+    "time": 1.5, "event": "start", "server": "udp", "hook": "client-connect", "pid": 7, "pid_start_ticks": 100,
+    "pid_namespace": 4026531836,
+}  # fmt: skip
+END: dict[str, Any] = {**START, "event": "end", "result": "ok", "exit": 0, "script_seconds": 0.25}
+
+
+def one(fields: dict[str, Any]) -> Start | End | None:
+    (line,) = parse(json.dumps(fields).encode() + b"\n")
+    return line
+
+
+def test_a_start_and_an_end() -> None:
+    assert one(START) == Start(RUN)
+    assert one(END) == End(RUN, None, 0.25, None, None)
+
+
+@pytest.mark.parametrize(
+    ("result", "failure"),
+    [
+        ("ok", None), ("deferred", None), ("unwatched", None), ("exit_status", "exit_status"),
+        ("not_executable", "not_executable"), ("signal", "signal"), ("timeout", "timeout"),
+    ],
+)  # fmt: skip
+def test_results(result: str, failure: str | None) -> None:
+    """A deferred answer is no failure; of a script that nobody watched it is not known."""
+    assert one({**END, "result": result}) == End(RUN, failure, 0.25, None, None)
+
+
+@pytest.mark.parametrize(
+    ("update", "drop"), [("sent", None), ("full", "full"), ("denied", "denied"), ("novel", "other"), (None, "other")]
+)
+def test_updates(update: str | None, drop: str | None) -> None:
+    assert one({**END, "queue": "0x4f560001", "update": update}) == End(RUN, None, 0.25, "0x4f560001", drop)
+
+
+def test_without_a_script_no_duration() -> None:
+    fields = {key: value for key, value in END.items() if key != "script_seconds"}
+    assert one(fields) == End(RUN, None, None, None, None)
+
+
+def test_without_proc_no_process() -> None:
+    fields = {key: value for key, value in START.items() if not key.startswith("pid_")}
+    assert one(fields) == Start(RUN._replace(start_ticks=None, namespace=None))
+
+
+def test_an_unknown_hook_is_other() -> None:
+    """So that the labels stay few whatever the record holds."""
+    assert one({**START, "hook": "surprise"}) == Start(RUN._replace(hook="other"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"server": 5}, {"server": None}, {"pid": "7"}, {"pid": 7.5}, {"pid": True}, {"hook": []}, {"event": "middle"},
+        {"result": "surprise"}, {"result": []}, {"script_seconds": "1"}, {"script_seconds": -1},
+        {"script_seconds": float("nan")}, {"script_seconds": float("inf")}, {"queue": 5}, {"queue": "name"},
+        {"queue": "0x4F560001"}, {"pid_namespace": "x"},
+    ],
+)  # fmt: skip
+def test_what_the_hook_does_not_write_is_none(change: dict[str, Any]) -> None:
+    assert one({**END, **change}) is None
+
+
+@given(st.binary())
+def test_anything_can_be_read(data: bytes) -> None:
+    """Whatever a file holds, reading it fails for none."""
+    for line in parse(data):
+        assert line is None or isinstance(line, Start | End)
+
+
+@given(st.text(max_size=200), st.data())
+def test_a_torn_line_costs_no_other(server: str, data: st.DataObject) -> None:
+    """Behind what a full disk has cut off, anywhere, the next hook's line is read; what a text holds fools nobody."""
+    torn = encode({**START, "server": '{"time":' + server})
+    cut = torn[: data.draw(st.integers(1, len(torn) - 1))]
+    lines = list(parse(cut + json.dumps(END).encode() + b"\n" + torn + b"\n"))
+    assert [type(line) for line in lines] == [End, Start]
+    assert lines[0] == End(RUN, None, 0.25, None, None)
+
+
+def test_open_runs_are_remembered_when_they_change() -> None:
+    saved: list[list[Run]] = []
+    runs = OpenRuns(None, saved.append)
+    runs.save()
+    assert saved == []
+    runs.begin(RUN)
+    runs.begin(RUN._replace(pid=8))
+    runs.save()
+    runs.save()
+    assert saved == [[RUN, RUN._replace(pid=8)]]
+    again = OpenRuns(json.loads(json.dumps(saved[-1])), saved.append)
+    assert again.end(RUN)
+    assert not again.end(RUN), "it ended already"
+    again.save()
+    assert saved[-1] == [RUN._replace(pid=8)] == again.now()
+
+
+@pytest.mark.parametrize("saved", [None, {}, "x", [1], [["too", "few"]], [[[], 1, 2, 3, 4]]])
+def test_what_was_not_saved_so_is_nothing(saved: object) -> None:
+    assert OpenRuns(saved, lambda _runs: None).now() == []
+
+
+def test_open_runs_are_bounded() -> None:
+    runs = OpenRuns(None, lambda _runs: None)
+    for pid in range(1500):
+        runs.begin(RUN._replace(pid=pid))
+    assert [run.pid for run in runs.now()] == list(range(500, 1500))
