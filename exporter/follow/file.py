@@ -53,6 +53,9 @@ class FollowedFile(Source):
             except ReplacedError:
                 self._reconcile()
                 return True
+            if batch and self._is_copy(file, before):
+                self._pass_over(file)
+                return True
             if before.offset == 0 and file is self._current and (batch or file.mark.changed != before.changed):
                 # It was empty, and so can have been filled, copied and truncated since, without leaving a trace in it.
                 self._files[:0] = rotation.missed(self._path, before.changed, self._files)
@@ -104,6 +107,23 @@ class FollowedFile(Source):
                 f"{self._path.name}.1), uncompressed: lines may have been missed",
             )
         self._save()
+
+    def _is_copy(self, file: OpenFile, before: Mark) -> bool:
+        """Whether what was just read stands in the log as well, or has been read there.
+
+        A log that is being copied, to be truncated next, has its lines in two files for a while.
+        """
+        log = self._current
+        if log is None or file is log:
+            return False
+        return log.agrees(file, before.offset) or (before.offset == 0 < log.mark.offset and file.holds(log.mark))
+
+    def _pass_over(self, copy: OpenFile) -> None:
+        """Let go of a copy of the log. If the log is truncated before it was read on, the copy will be looked for."""
+        self._files.remove(copy)
+        if self._current and self._current.mark.offset == 0:  # of which nothing but the time leads to the copy
+            self._current.backdate(copy.changed())
+        copy.close()
 
     def _drop(self) -> None:
         """All have been read to their ends: let go of those that hardly anybody writes to any more."""

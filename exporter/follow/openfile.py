@@ -96,12 +96,29 @@ class OpenFile:
         """Go on from a mark, if the file holds what was read up to there."""
         if mark.offset == 0 and mark.identity != self.identity:
             return False  # nothing is known of what it holds, so nothing else tells it from any other
-        window = os.pread(self._fd, len(mark.window), mark.offset - len(mark.window))
-        if os.fstat(self._fd).st_size < mark.offset or window != mark.window or not self._starts_with(mark.head):
+        if not self.holds(mark):
             return False
         self._seen = None
         self._mark = mark._replace(identity=self.identity)
         return True
+
+    def part(self, start: int, size: int) -> bytes:
+        """What stands there, as far as there is something."""
+        return os.pread(self._fd, size, start)
+
+    def holds(self, mark: Mark) -> bool:
+        """Whether it has what was read up to a mark, of this file or of another."""
+        window = self.part(mark.offset - len(mark.window), len(mark.window))
+        return window == mark.window and self._starts_with(mark.head)
+
+    def agrees(self, other: "OpenFile", start: int) -> bool:
+        """Whether it has what another file has from `start` up to where that was read, and begins as that does."""
+        size = other.mark.offset - start
+        return self._starts_with(other.mark.head) and self.part(start, size) == other.part(start, size)
+
+    def backdate(self, moment: int) -> None:
+        """Take it that the file may have changed since `moment` (nanoseconds)."""
+        self._mark = self._mark._replace(changed=min(self._mark.changed, moment))
 
     def resume_shorter(self, mark: Mark) -> bool:
         """Whether it is a copy made before all that was read had been written; then it has nothing new."""
@@ -137,7 +154,7 @@ class OpenFile:
                 return batch
 
     def _starts_with(self, head: bytes) -> bool:
-        return os.pread(self._fd, len(head), 0) == head
+        return self.part(0, len(head)) == head
 
     def _pass_to(self, offset: int) -> None:
         start = max(0, offset - _WINDOW)

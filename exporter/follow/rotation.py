@@ -39,14 +39,16 @@ def reconcile(path: Path, marks: Sequence[Mark], held: Collection[OpenFile]) -> 
     files, current = _open_all(path, held)
     kept: list[OpenFile] = []
     lost = False
-    for mark in marks:
+    # A file of which nothing was read may be a copy, just made, of what another mark is about: that one goes first.
+    for mark in sorted(marks, key=lambda mark: mark.offset == 0):
         others = sorted((f for f in files if f not in kept), key=lambda file: file.identity != mark.identity)
         whole = (file for file in others if file.resume(mark))
         shorter = (file for file in others if file is not current and file.resume_shorter(mark))
         file = next(whole, None) or next(shorter, None)
         if file:
             kept.append(file)
-        lost = file is None and mark.offset > 0  # of older ones it is to be expected: they were read, and compressed
+        if file is None and mark is marks[-1] and mark.offset > 0:
+            lost = True  # of older ones it is to be expected: they were read, and compressed
     if not any(file is current and file.mark.offset for file in kept):
         # The log was rotated, or (where it was empty before) may have been: perhaps not only once.
         kept += _changed_since(max((mark.changed for mark in marks), default=0), files, [*kept, current])

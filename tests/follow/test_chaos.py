@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +10,10 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.follow.numbered import Account, line
 from tests.lab.openvpn import wait_until
 
-GENERATIONS = 12  # rotated files that are kept, as logrotate's `rotate` has it
+GENERATIONS = 400  # rotated files that are kept: all, however few lives come to reading on a busy machine
 
 
 class Writer(threading.Thread):
@@ -64,10 +61,14 @@ class Writer(threading.Thread):
             self._fd = fresh
 
     def copy_and_truncate(self) -> None:
-        """Rotation by copying and truncating, in a moment in which nobody writes."""
+        """Rotation by copying and truncating, at leisure, in a moment in which nobody writes."""
         self._shift()
-        with self._turn:
-            shutil.copyfile(self._log, f"{self._log}.1")
+        with self._turn, Path(f"{self._log}.1").open("wb", buffering=0) as copy:
+            data = self._log.read_bytes()
+            middle = self._chance.randrange(len(data) + 1)
+            for part in (b"", data[:middle], data[middle:]):
+                copy.write(part)
+                time.sleep(self._chance.choice([0, 0, 0.001, 0.02]))
             os.truncate(self._log, 0)
 
     def _shift(self) -> None:
@@ -115,10 +116,6 @@ def test_lines_counted_over_all_lives_equal_lines_written(tmp_path: Path) -> Non
         wait_until(lambda: account().lines >= writer.written.lines or life.poll() is not None, "all is read", 20)
         time.sleep(0.2)  # were a line to come twice, it would come now
         print(f"seed {seed}: {writer.written.lines} lines, {rotations} rotations")
-        assert account().lines >= writer.written.lines, "nothing is lost"
-        if account().lines > writer.written.lines:
-            # Seen once in some ten runs: a rotated file that was read and let go of is read again. To be mended.
-            pytest.xfail("lines of a rotated file were counted twice")
         assert account() == writer.written
     finally:
         life.kill()

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,19 @@ def test_renamed_and_written_on(reader: Reader, append: Append) -> None:
         assert sorted(reader.read()) == [b"later", b"newer"]
 
 
+def test_a_late_line_that_the_new_log_has_in_the_same_place(reader: Reader, append: Append) -> None:
+    """Without time stamps lines repeat themselves; a line of the renamed file counts all the same."""
+    reader.log.touch()
+    reader.read()
+    with reader.log.open("ab", buffering=0) as openvpn:
+        openvpn.write(b"first start\n")
+        assert reader.read() == [b"first start"]
+        reader.log.rename(rotated(reader))
+        append(b"other start\nsame\n")
+        openvpn.write(b"same\n")
+        assert sorted(reader.read()) == [b"other start", b"same", b"same"]
+
+
 def test_copied_and_truncated(reader: Reader, append: Append) -> None:
     """What was not yet read is read from the copy."""
     reader.log.touch()
@@ -203,6 +217,84 @@ def test_a_log_that_was_empty_and_is_so_again(reader: Reader, append: Append) ->
     got = reader.read()
     append(b"new\n")
     assert got + reader.read() == [b"in the copy", b"new"]
+
+
+def test_a_copy_is_seen_before_the_log_is_truncated(reader: Reader, append: Append) -> None:
+    """The log was empty when last looked at; the copy, made meanwhile, has what the log itself still tells."""
+    reader.log.touch()
+    reader.read()
+    append(b"one\n")
+    shutil.copyfile(reader.log, rotated(reader))
+    assert reader.read() == [b"one"]
+    os.truncate(reader.log, 0)
+    append(b"two\n")
+    assert reader.read() == [b"two"]
+
+
+def test_a_copy_is_seen_before_the_log_is_truncated_in_a_new_life(reader: Reader, append: Append) -> None:
+    """Renamed while no follower lived, and just being copied when the next one begins."""
+    reader.log.touch()
+    reader.read()
+    append(b"old\n")
+    reader.log.rename(rotated(reader, 2))
+    append(b"one\n")
+    shutil.copyfile(reader.log, rotated(reader))
+    reader.restart()
+    assert reader.read() == [b"old", b"one"]
+    os.truncate(reader.log, 0)
+    append(b"two\n")
+    assert reader.read() == [b"two"]
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_copy_is_seen_before_it_is_filled(reader: Reader, append: Append, *, truncated: bool) -> None:
+    reader.log.touch()
+    reader.read()
+    append(b"one\n")
+    rotated(reader).touch()
+    assert reader.read() == [b"one"]
+    append(b"two\n")
+    shutil.copyfile(reader.log, rotated(reader))
+    if truncated:
+        os.truncate(reader.log, 0)
+    append(b"three\n")
+    assert reader.read() == [b"two", b"three"]
+    assert reader.read() == []
+
+
+def test_a_copy_is_seen_before_it_is_filled_and_the_log_is_renamed_next(reader: Reader, append: Append) -> None:
+    reader.log.touch()
+    reader.read()
+    append(b"one\n")
+    rotated(reader, 2).touch()
+    assert reader.read() == [b"one"]
+    append(b"two\n")
+    shutil.copyfile(reader.log, rotated(reader, 2))
+    os.truncate(reader.log, 0)
+    append(b"three\n")
+    reader.log.rename(rotated(reader))
+    append(b"four\n")
+    assert reader.read() == [b"two", b"three", b"four"]
+
+
+def test_the_log_is_truncated_after_its_copy_was_passed_over(reader: Reader, append: Append) -> None:
+    """What the log was going to tell is in the copy alone by then, and the copy is older than the log's last line."""
+    reader.log.touch()
+    reader.read()
+    append(b"old\n")
+    reader.log.rename(rotated(reader, 2))
+    append(b"one\n")
+    shutil.copyfile(reader.log, rotated(reader))
+    time.sleep(0.01)
+    append(b"too late for the copy, and not read in time\n")
+    reader.restart()
+    reader.source.poll()
+    assert reader.lines == [b"old"]
+    reader.source.poll()
+    assert reader.lines == [b"old"], "the copy was passed over"
+    os.truncate(reader.log, 0)
+    append(b"two\n")
+    assert sorted(reader.read()) == [b"old", b"one", b"two"]
 
 
 def test_a_copy_that_lacks_what_was_read_is_not_read_again(reader: Reader, append: Append) -> None:
