@@ -58,7 +58,11 @@ class FollowedFile(Source):
                 return True
             if before.offset == 0 and file is self._current and (batch or file.mark.changed != before.changed):
                 # It was empty, and so can have been filled, copied and truncated since, without leaving a trace in it.
-                self._files[:0] = rotation.missed(self._path, before.changed, self._files)
+                try:
+                    self._files[:0] = rotation.missed(self._path, before.changed, self._files)
+                except OSError:
+                    file.resume(before)  # or the batch would not come again
+                    raise
             if batch:
                 self._take(batch)
                 self._save()

@@ -23,7 +23,7 @@ class Mark(NamedTuple):
     offset: int  # bytes
     head: bytes  # the first bytes of the file, of those that were read
     window: bytes  # the last bytes that were read
-    changed: int  # the file's mtime when it was last looked at, nanoseconds
+    changed: int  # the file's mtime when it was last looked at, nanoseconds: what is older was not rotated away since
     cut: bool  # the offset is inside a line that is too long, of which the rest is passed over
 
     def to_json(self) -> list[Any]:
@@ -55,8 +55,11 @@ class OpenFile:
             os.close(self._fd)
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         self.identity = (status.st_dev, status.st_ino)
+        self.met = (
+            status.st_mtime_ns
+        )  # its mtime when a name last led to it; whoever follows a name to it again sets it
         self._seen: tuple[int, int] | None = None  # size and mtime, when everything up to the end had been read
-        self._mark = Mark(self.identity, 0, b"", b"", status.st_mtime_ns, cut=False)
+        self._mark = Mark(self.identity, 0, b"", b"", self.met, cut=False)
 
     @property
     def mark(self) -> Mark:
@@ -76,9 +79,13 @@ class OpenFile:
         return os.fstat(self._fd).st_mtime_ns
 
     def rewind(self) -> None:
-        """Forget what was read."""
+        """Forget what was read.
+
+        Its mark tells the mtime of when a name led to it, not of now: in between it may have been copied and truncated,
+        and the copy, which nobody has met yet, is older than now.
+        """
         self._seen = None
-        self._mark = Mark(self.identity, 0, b"", b"", self.changed(), cut=False)
+        self._mark = Mark(self.identity, 0, b"", b"", self.met, cut=False)
 
     def to_end(self) -> None:
         """Pass over what is there, except for a last line that is not whole yet."""
@@ -160,7 +167,7 @@ class OpenFile:
         start = max(0, offset - _WINDOW)
         window, head = os.pread(self._fd, offset - start, start), os.pread(self._fd, min(offset, _WINDOW), 0)
         self._seen = None
-        self._mark = Mark(self.identity, offset, head, window, self.changed(), cut=False)
+        self._mark = Mark(self.identity, offset, head, window, self.met, cut=False)
 
 
 def cut_batch(fresh: bytes, *, cut: bool) -> tuple[bytes, int, bool]:

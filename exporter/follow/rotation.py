@@ -4,13 +4,16 @@ Rotation by renaming: the file goes on under another name, and the log's own nam
 copying and truncating: the lines go on in a copy, and the file itself begins anew.
 """
 
+import errno
 import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.follow.openfile import Mark, OpenFile
+
+_WANTING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # it can be opened later, so it must not be passed over
 
 
 class Found(NamedTuple):
@@ -87,27 +90,37 @@ def _open_all(path: Path, held: Collection[OpenFile]) -> tuple[list[OpenFile], O
     """Those held, the log and all that was rotated away from it, each file once; and which of them is the log now."""
     opened = {file.identity: file for file in held}
     current = None
-    for _ in range(5):  # names move on while we look: look again until they have stood still
-        current = None
-        before = _listing(path)
-        for name, _inode in before:
-            try:
-                file = OpenFile(path.with_name(name))
-            except FileNotFoundError:
-                continue  # renamed just now
-            except OSError:
-                if name == path.name:
-                    _close_others(list(opened.values()), held)
-                    raise
-                continue
-            known = opened.setdefault(file.identity, file)
-            if known is not file:
-                file.close()
-            if name == path.name:
-                current = known
-        if _listing(path) == before:
-            break
+    try:
+        for _ in range(5):  # names move on while we look: look again until they have stood still
+            before = _listing(path)
+            current = _open_listed(path, before, opened)
+            if _listing(path) == before:
+                break
+    except OSError:
+        _close_others(list(opened.values()), held)
+        raise
     return list(opened.values()), current
+
+
+def _open_listed(path: Path, listing: set[tuple[str, int]], opened: dict[tuple[int, int], OpenFile]) -> OpenFile | None:
+    """Add what the names lead to by now, where it is not there yet; returns what the log's own name leads to."""
+    current = None
+    for name, _inode in listing:
+        try:
+            file = OpenFile(path.with_name(name))
+        except FileNotFoundError:
+            continue  # renamed just now
+        except OSError as error:
+            if name == path.name or error.errno in _WANTING:
+                raise
+            continue
+        known = opened.setdefault(file.identity, file)
+        if known is not file:
+            known.met = file.met
+            file.close()
+        if name == path.name:
+            current = known
+    return current
 
 
 def _listing(path: Path) -> set[tuple[str, int]]:

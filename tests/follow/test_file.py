@@ -1,8 +1,10 @@
 """Lines of a growing file: each once, whatever happens to the file."""
 
+import errno
 import gzip
 import json
 import os
+import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -13,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import RefusedError
-from exporter.follow.openfile import cut_batch
+from exporter.follow.openfile import OpenFile, cut_batch
 from exporter.follow.positions import Positions
+from exporter.follow.rotation import reconcile
 from exporter.follow.source import BATCH
 from tests.follow.conftest import Reader
 
@@ -28,6 +31,20 @@ def rotated(reader: Reader, number: int = 1) -> Path:
 def copy_and_truncate(reader: Reader) -> None:
     shutil.copyfile(reader.log, rotated(reader))
     os.truncate(reader.log, 0)
+
+
+def with_room_for(files: int, poll: Callable[[], bool]) -> bool | None:
+    """Poll while no more files can be open in this process; None where that was too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    try:
+        return poll()
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # Beginning
@@ -420,7 +437,50 @@ def test_few_files_are_held_open(reader: Reader, append: Append) -> None:
     assert len(os.listdir("/proc/self/fd")) == before - 1
 
 
+def test_a_file_counts_as_changed_since_it_was_met_and_not_since_now(reader: Reader, append: Append) -> None:
+    """In between it may have been copied and truncated, and the copy is older than what it holds now."""
+    append(b"one\n")
+    file = OpenFile(reader.log)
+    met = file.changed()
+    time.sleep(0.01)
+    append(b"two\n")
+    file.rewind()
+    assert file.mark.changed == met < file.changed()
+    found = reconcile(reader.log, [], [file])
+    assert found.files == [file]
+    assert file.mark.changed == file.changed()
+    file.close()
+
+
 # Trouble
+
+
+def test_no_line_is_lost_where_no_file_can_be_opened_for_a_while(reader: Reader, append: Append) -> None:
+    """The log was empty, so that its rotated files must be looked for when it has a line."""
+    reader.log.touch()
+    reader.read()
+    append(b"one\n")
+    copy_and_truncate(reader)
+    append(b"two\n")
+    assert with_room_for(3, reader.source.poll) is None
+    assert sorted(reader.read()) == [b"one", b"two"]
+
+
+def test_no_rotated_file_is_passed_over_for_want_of_room(reader: Reader, append: Append) -> None:
+    """Room for one more open file at each attempt: as long as it does not do for all, none is read."""
+    for number in range(4):
+        append(b"%d\n" % number)
+        reader.log.rename(rotated(reader, 9 - number))
+        append(b"")
+        if number == 0:
+            reader.read()
+    reader.source.close()
+    reader.restart()
+    attempts = 0
+    while with_room_for(3 + attempts, reader.source.poll) is None:
+        attempts += 1
+    assert attempts >= 5
+    assert reader.read() == [b"1", b"2", b"3"]
 
 
 def test_a_rotation_may_take_a_while_before_a_missing_log_is_a_fault(reader: Reader, append: Append) -> None:
