@@ -25,6 +25,11 @@ def rules(path: Path) -> list[Rule]:
     return [rule for group in read(path)["groups"] for rule in group["rules"]]
 
 
+def recorded() -> dict[str, Rule]:
+    """The recording rules by name."""
+    return {rule["record"]: rule for rule in rules(RECORDING)}
+
+
 def alerts() -> dict[str, Rule]:
     """The alert rules by name."""
     return {rule["alert"]: rule for rule in rules(ALERTS)}
@@ -32,16 +37,16 @@ def alerts() -> dict[str, Rule]:
 
 def needed(rule: Rule) -> list[Rule]:
     """The recording rules that a rule stands on, themselves and those below them, in the order of the file."""
-    recorded = {other["record"]: other for other in rules(RECORDING)}
+    known = recorded()
     found: set[str] = set()
     expressions = [rule["expr"]]
     while expressions:
         expression = expressions.pop()
-        for name in recorded.keys() - found:
+        for name in known.keys() - found:
             if name in expression:
                 found.add(name)
-                expressions.append(recorded[name]["expr"])
-    return [recorded[name] for name in recorded if name in found]
+                expressions.append(known[name]["expr"])
+    return [known[name] for name in known if name in found]
 
 
 def cases(alert: str) -> list[dict[str, Any]]:

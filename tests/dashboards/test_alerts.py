@@ -1,24 +1,36 @@
-"""The shipped rules: promtool finds nothing wrong with them, and their own tests hold."""
+"""The shipped rules: promtool finds nothing wrong with them, and their own tests hold, on Prometheus 2 and 3."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import need
 from tests.dashboards.rulebook import ALERTS, RECORDING, TESTS, alerts, cases, promtool
+from tests.lab.releases import NEW, OLD, RELEASES, Release
+
+each_release = pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
 
 
+@pytest.mark.parametrize(("release", "version"), [(OLD, "2"), (NEW, "3")], ids=RELEASES)
+def test_releases_are_those_that_are_promised(release: Release, version: str) -> None:
+    release.need()
+    said = subprocess.run([release.promtool, "--version"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"promtool, version {version}.")
+
+
+@each_release
 @pytest.mark.parametrize("path", [RECORDING, ALERTS], ids=lambda path: path.name)
-def test_promtool_finds_nothing(path: Path) -> None:
-    need("promtool")
-    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", str(path))
+def test_promtool_finds_nothing(path: Path, release: Release) -> None:
+    release.need()
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", str(path), program=release.promtool)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@each_release
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
-def test_the_tests_of_the_rules_hold(path: Path) -> None:
-    need("promtool")
-    tested = promtool("test", "rules", path.name, cwd=path.parent)
+def test_the_tests_of_the_rules_hold(path: Path, release: Release) -> None:
+    release.need()
+    tested = promtool("test", "rules", path.name, cwd=path.parent, program=release.promtool)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
