@@ -1,5 +1,6 @@
 """The shipped rules: promtool finds nothing wrong with them, and their own tests hold, on Prometheus 2 and 3."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -53,3 +54,9 @@ def test_each_alert_says_what_a_person_needs(name: str) -> None:
     assert notes["summary"].endswith(".")
     assert "{{" not in notes["summary"]
     assert notes["runbook_url"].endswith(f"/{name}.md")
+
+
+def test_the_documentation_lists_each_alert_with_its_severity() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    rows = re.findall(r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\) \| (\w+) \|", page, re.MULTILINE)
+    assert rows == [(name, name, rule["labels"]["severity"]) for name, rule in alerts().items()]

@@ -1,5 +1,6 @@
 """A real Prometheus that scrapes what the test tells it to."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.lab.releases import OLD, Release
 
 
 def free_port() -> int:
@@ -49,12 +52,34 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, targets: Sequence[str], **more: Any) -> Iterator[Prometheus]:
+def until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> Iterator[None]:
+    """Wait until a server of the Prometheus family answers; end it when the block is left."""
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert process.poll() is None, log.read_text()
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(f"{url}/-/ready", timeout=5).status_code == 200:
+                    break
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def prometheus(folder: Path, targets: Sequence[str], *, release: Release = OLD, **more: Any) -> Iterator[Prometheus]:
     """Scrapes `targets` every second as job openvpn-mq; `more` goes into its configuration."""
+    settings = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     configuration = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "scrape_configs": [{"job_name": "openvpn-mq", "static_configs": [{"targets": list(targets)}]}],
         **more,
+        "global": {**settings, **more.get("global", {})},
     }
     config = folder / "prometheus.yml"
     config.write_text(json.dumps(configuration))  # JSON is YAML
@@ -63,7 +88,7 @@ def prometheus(folder: Path, targets: Sequence[str], **more: Any) -> Iterator[Pr
     with log.open("w") as output:
         process = subprocess.Popen(
             [
-                "prometheus",
+                release.prometheus,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address=127.0.0.1:{port}",
@@ -71,22 +96,6 @@ def prometheus(folder: Path, targets: Sequence[str], **more: Any) -> Iterator[Pr
             stdout=output,
             stderr=output,
         )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert process.poll() is None, log.read_text()
-            try:
-                if requests.get(f"{url}/-/ready", timeout=5).status_code == 200:
-                    break
-            except requests.ConnectionError:
-                pass
-            time.sleep(0.1)
+    url = f"http://127.0.0.1:{port}"
+    with until_ready(process, url, log):
         yield Prometheus(url)
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
