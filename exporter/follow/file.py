@@ -57,12 +57,7 @@ class FollowedFile(Source):
                 self._pass_over(file)
                 return True
             if before.offset == 0 and file is self._current and (batch or file.mark.changed != before.changed):
-                # It was empty, and so can have been filled, copied and truncated since, without leaving a trace in it.
-                try:
-                    self._files[:0] = rotation.missed(self._path, before.changed, self._files)
-                except OSError:
-                    file.resume(before)  # or the batch would not come again
-                    raise
+                self._add_missed(file, before)
             if batch:
                 self._take(batch)
                 self._save()
@@ -111,6 +106,14 @@ class FollowedFile(Source):
                 f"{self._path.name}.1), uncompressed: lines may have been missed",
             )
         self._save()
+
+    def _add_missed(self, log: OpenFile, before: Mark) -> None:
+        """It was empty, and so can have been filled, copied and truncated since, without leaving a trace in it."""
+        try:
+            self._files[:0] = rotation.missed(self._path, before.changed, self._files)
+        except OSError:
+            log.resume(before)  # or what was just read would not come again
+            raise
 
     def _is_copy(self, file: OpenFile, before: Mark) -> bool:
         """Whether what was just read stands in the log as well, or has been read there.

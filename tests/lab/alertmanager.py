@@ -1,7 +1,6 @@
 """A real Alertmanager, and a listener that takes what it sends."""
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from tests.lab.prometheus import free_port, until_ready
+from tests.lab.prometheus import free_port, serving
 from tests.lab.releases import Release
 
 
@@ -85,18 +84,8 @@ class Alertmanager:
 def alertmanager(config: Path, release: Release) -> Iterator[Alertmanager]:
     """Runs with a configuration file; what it keeps goes beside that."""
     address = f"127.0.0.1:{free_port()}"
-    log = config.with_suffix(".log")
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                release.alertmanager,
-                f"--config.file={config}",
-                f"--storage.path={config.parent / 'alertmanager'}",
-                f"--web.listen-address={address}",
-                "--cluster.listen-address=",
-            ],
-            stdout=output,
-            stderr=output,
-        )
-    with until_ready(process, f"http://{address}", log):
+    storage = f"--storage.path={config.parent / 'alertmanager'}"
+    alone = "--cluster.listen-address="
+    command = [release.alertmanager, f"--config.file={config}", storage, alone, f"--web.listen-address={address}"]
+    with serving(command, f"http://{address}", config.with_suffix(".log")):
         yield Alertmanager(address)

@@ -52,8 +52,10 @@ class Prometheus:
 
 
 @contextmanager
-def until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> Iterator[None]:
-    """Wait until a server of the Prometheus family answers; end it when the block is left."""
+def serving(command: Sequence[str], url: str, log: Path) -> Iterator[None]:
+    """Run a server of the Prometheus family; wait until it answers, end it when the block is left."""
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -83,19 +85,8 @@ def prometheus(folder: Path, targets: Sequence[str], *, release: Release = OLD, 
     }
     config = folder / "prometheus.yml"
     config.write_text(json.dumps(configuration))  # JSON is YAML
-    port = free_port()
-    log = folder / "prometheus.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                release.prometheus,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=output,
-            stderr=output,
-        )
-    url = f"http://127.0.0.1:{port}"
-    with until_ready(process, url, log):
-        yield Prometheus(url)
+    address = f"127.0.0.1:{free_port()}"
+    storage = f"--storage.tsdb.path={folder / 'tsdb'}"
+    command = [release.prometheus, f"--config.file={config}", storage, f"--web.listen-address={address}"]
+    with serving(command, f"http://{address}", folder / "prometheus.log"):
+        yield Prometheus(f"http://{address}")
