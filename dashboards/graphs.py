@@ -28,8 +28,8 @@ class Query(NamedTuple):
     """A query of a graph, the name of its series, and the colour whose shades they have.
 
     Red and orange are for what is lost or late: Grafana's palette would give them to the fourth and fifth of some
-    healthy hosts. Where a graph has one query and the neutral colour, its lines go from blue to purple as they rise,
-    so that the highest stands out, and is the first of the legend.
+    healthy hosts. Shades are hard to tell apart, so that a graph's only query has a scale in their place: from blue to
+    purple, or from yellow to red, the higher a line rises, in the order of the legend.
     """
 
     expression: str
@@ -100,8 +100,10 @@ def graph(
         )
         panel.color_scheme(_by_highest(models.FieldColorModeId.THRESHOLDS))
         panel.gradient_mode(common_models.GraphGradientMode.SCHEME)
-    elif len(queries) == 1 and queries[0].colour == NEUTRAL_COLOUR:
-        panel.color_scheme(_by_highest(models.FieldColorModeId.CONTINUOUS_BL_PU))
+    elif len(queries) == 1:
+        neutral = queries[0].colour == NEUTRAL_COLOUR
+        mode = models.FieldColorModeId.CONTINUOUS_BL_PU if neutral else models.FieldColorModeId.CONTINUOUS_YL_RD
+        panel.color_scheme(_by_highest(mode))
     else:
         panel.color_scheme(_shades(queries[0].colour))
     for number, query in enumerate(queries):

@@ -69,13 +69,13 @@ BOARD = Board(
             ),
         ],
         "Scripts": [
-            graph("Failures in the log",
+            graph("Scripts failed, by the log",
                   "Failed scripts and plugins a minute, by hook and reason, as OpenVPN's log reports them; none where "
                   "nothing fails.",
                   Query(busiest(rate("openvpn_script_failures_total{}", "hook", "reason", seconds=60),
                                 "hook", "reason"), "{{hook}} {{reason}}", "red"),
                   source="log", unit=PER_MINUTE, bars=True),
-            graph("Failures under the hook",
+            graph("Scripts failed, by the hook",
                   "Scripts a minute that openvpn-mq-hook saw end badly, by hook and reason; none where nothing fails.",
                   Query(busiest(rate("openvpn_hook_failures_total{}", "hook", "reason", seconds=60), "hook", "reason"),
                         "{{hook}} {{reason}}", "red"),

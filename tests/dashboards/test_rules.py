@@ -163,11 +163,13 @@ def test_colours_of_lines_mean_something(panel: Document):
         {"id": "byFrameRefID", "options": target["refId"]} for target in panel["targets"][1:]
     ]
     colours = [colour, *(override["properties"][0]["value"] for override in others)]
-    if colour["mode"] == "shades":
+    if len(colours) > 1:
         assert all(found["mode"] == "shades" and found["fixedColor"] in COLOURS for found in colours)
         assert len({found["fixedColor"] for found in colours}) == len(colours)
     else:
-        assert colour["mode"] in {"thresholds", "continuous-BlPu"}
+        assert colour["mode"] in {"thresholds", "continuous-BlPu", "continuous-YlRd"}
+        losses = re.search("fail|refused|dropped|[Tt]rouble", panel["title"])
+        assert bool(losses) is (colour["mode"] == "continuous-YlRd"), "red for losses, and for nothing else"
         assert (colour["seriesBy"], len(colours)) == ("max", 1)
 
 
