@@ -58,7 +58,7 @@ SERVERS = [
     Column("Last log line", "time() - max by (instance, server) (openvpn_log_last_line_timestamp_seconds{})", unit="s",
            decimals=0, width=105),
     Column("verb", "max by (instance, server) (openvpn_log_verbosity{})",
-           steps=[(None, "orange"), (1, "text")], width=60),
+           steps=[(None, "text"), (0, "orange"), (1, "text")], width=60),
     Column("mute", "max by (instance, server) (openvpn_log_mute{})", steps=NOTED, width=60),
 ]  # fmt: skip
 

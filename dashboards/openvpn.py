@@ -63,7 +63,7 @@ BOARD = Board(
                 "Failed and dropped are counted over the time range. verb below 1 or mute above 0: the log does not "
                 "show every failure. off: not enabled for that server. A host's name leads to its queues.",
                 {"server": "Server", "instance": "Host"},
-                SERVERS, source="servers", sort="Troubles", height=6, nothing="off",
+                SERVERS, source="servers", sort="Troubles", height=8, nothing="off",
                 links={"Host": ("Queues of this host",
                                 address("openvpn-mq-queues", instance="${__value.raw}"))},
             ),
@@ -176,13 +176,13 @@ BOARD = Board(
             rows(
                 "Collectors",
                 "Which collectors run on which host, and whether they could read all of their source at the last "
-                "scrape. One that is not listed is not enabled.",
+                "scrape; those that fail first. One that is not listed is not enabled.",
                 {"instance": "Host", "collector": "Collector"},
                 [Column("State", "max by (instance, collector) (openvpn_mq_scrape_collector_success{})",
                         texts={1: ("works", "green"), 0: ("fails", "red")}, width=90),
                  Column("Took", "max by (instance, collector) (openvpn_mq_scrape_collector_duration_seconds{})",
                         unit="s", width=100)],
-                source="exporter", sort="Took", height=8, width=12,
+                source="exporter", sort="State", ascending=True, height=8, width=12,
             ),
         ],
     },
