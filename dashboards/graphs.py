@@ -18,7 +18,7 @@ SHORT_NAMES: Final = models.DataTransformerConfig(
 )
 """Leaves the exporter's own port out of legends, which then have room for twice the names; and a host that is none."""
 
-NOTHING: Final = "/^none$|^.* none$/"
+NOTHING: Final = "/(^| )none$/"
 """The series that queries.busiest() answers with where nothing happens, by its legend."""
 
 NEUTRAL_COLOUR: Final = "blue"

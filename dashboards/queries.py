@@ -99,7 +99,7 @@ def _peak(expression: str) -> str:
 def count_kinds(expressions: Sequence[str], by: str) -> str:
     """How many of the expressions, each summed by those labels, round to 1 and more; the others count nothing."""
     parts = [
-        f'label_replace(sum by ({by}) ({expression}) > bool 0.5, "kind", "{number}", "", "")'
+        f'label_replace(sum by ({by}) ({expression}) >= bool 0.5, "kind", "{number}", "", "")'
         for number, expression in enumerate(expressions)
     ]
     return f"sum by ({by}) ({' or '.join(parts)})"

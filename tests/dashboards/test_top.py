@@ -1,4 +1,4 @@
-"""Graphs of a host with more queues than lines can be told apart."""
+"""Which of many are shown, and which come first."""
 
 import time
 from collections.abc import Iterator
@@ -12,12 +12,16 @@ from tests.lab.program import running
 from tests.lab.prometheus import prometheus
 from tests.sysv.kernel import make
 
+NOBODY = "127.0.0.1:1"
 KEYS = range(0x4F560001, 0x4F560001 + 12)
 
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Twelve queues with a few messages each; the first was fuller than any other, and is empty by now."""
+    """Twelve queues with a few messages each; the first was fuller than any other, and is empty by now.
+
+    And another host that is down.
+    """
     need_root()
     need("prometheus")
     remove_all_queues()
@@ -29,7 +33,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         first.send(b"message")
     folder = tmp_path_factory.mktemp("crowded")
     begin = time.time()
-    with running("--collector.queues") as program, prometheus(folder, program.addresses()) as server:
+    with running("--collector.queues") as program, prometheus(folder, [*program.addresses(), NOBODY]) as server:
         server.wait_for("count_over_time(sysv_msg_queue_bytes[1m]) > 5")
         for _ in range(100):
             first.receive()
@@ -47,3 +51,22 @@ def test_the_highest_of_the_time_range_are_shown(crowded: Site, title: str) -> N
     found = crowded.answers(panel, panel["targets"][0], everything())
     assert {series["metric"]["queue"] for series in found} == {f"{key:#010x}" for key in (KEYS[0], *KEYS[-7:])}
     assert len({len(series["values"]) for series in found}) == 1
+
+
+@pytest.mark.timeout(300)
+def test_a_host_that_is_down_comes_first(crowded: Site) -> None:
+    """Its number of troubles is beyond any that a host can have, and is shown as a word."""
+    (panel,) = (panel for name, panel in PANELS if name == "fleet: Hosts, those in trouble first")
+    (properties,) = (
+        {change["id"]: change["value"] for change in override["properties"]}
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == "Troubles"
+    )
+    (mapping,) = properties["mappings"]
+    assert mapping["options"]["result"]["text"] == "down"
+    found = crowded.answers(panel, panel["targets"][0], everything())
+    troubles = {series["metric"]["instance"]: float(series["value"][1]) for series in found}
+    assert len(troubles) == 2
+    down = troubles.pop(NOBODY)
+    assert down >= mapping["options"]["from"] > len(panel["targets"]) > max(troubles.values())
+    assert panel["transformations"][-1]["options"]["sort"] == [{"field": "Troubles", "desc": True}]
