@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dashboards.panels import FILLING
 from dashboards.queries import FILL, SILENCE, count_kinds
-from dashboards.tables import LOST, NOTED, Column
+from dashboards.tables import FILLED, LOST, NOTED, Column
 
 _LATE = [(None, "transparent"), (300, "dark-orange"), (3600, "semi-dark-red")]
 
@@ -45,9 +45,10 @@ SERVERS = [
     Column("Troubles", count_kinds(_TROUBLES, "instance, server"),
            steps=[(None, "transparent"), (1, "dark-orange"), (3, "semi-dark-red")], width=85),
     Column("Management", "max by (instance, server) (openvpn_management_up{})",
-           texts={1: ("answers", "green"), 0: ("down", "red")}, width=105),
+           texts={1: ("answers", "transparent"), 0: ("down", "semi-dark-red")}, steps=FILLED, width=105),
     Column("Status file", _STATE,
-           texts={place: (state, "orange" if place else "green") for place, state in enumerate(_STATES)}, width=90),
+           texts={place: (state, "dark-orange" if place else "transparent") for place, state in enumerate(_STATES)},
+           steps=FILLED, width=90),
     Column("Status age", "time() - max by (instance, server) (openvpn_status_update_time_seconds{})", unit="s",
            decimals=0, width=95),
     Column("Clients", "max by (instance, server) (openvpn_server_connected_clients{})", width=75),

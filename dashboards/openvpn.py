@@ -5,7 +5,7 @@ from dashboards.columns import SERVERS
 from dashboards.graphs import PER_MINUTE, Query, graph
 from dashboards.panels import NEUTRAL, ZERO_IS_GOOD, headline
 from dashboards.queries import busiest, mirrored, quantile, rate, top
-from dashboards.tables import Column, address, rows
+from dashboards.tables import FILLED, Column, address, rows
 
 _SERVER = "{{server}} @ {{instance}}"
 _HOOK = "{{hook}} {{server}} @ {{instance}}"
@@ -179,7 +179,7 @@ BOARD = Board(
                 "scrape; those that fail first. One that is not listed is not enabled.",
                 {"instance": "Host", "collector": "Collector"},
                 [Column("State", "max by (instance, collector) (openvpn_mq_scrape_collector_success{})",
-                        texts={1: ("works", "green"), 0: ("fails", "red")}, width=90),
+                        texts={1: ("works", "transparent"), 0: ("fails", "semi-dark-red")}, steps=FILLED, width=90),
                  Column("Took", "max by (instance, collector) (openvpn_mq_scrape_collector_duration_seconds{})",
                         unit="s", width=100)],
                 source="exporter", sort="State", ascending=True, height=8, width=12,

@@ -10,10 +10,11 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.panels import DATASOURCE, OFF, Steps, instant
 
+FILLED: Final[Steps] = [(None, "transparent")]
 LOST: Final[Steps] = [(None, "transparent"), (0.5, "semi-dark-red")]
 NOTED: Final[Steps] = [(None, "transparent"), (0.5, "dark-orange")]
-"""Cells that stand out from a table of zeros by their background, dark enough for white words. From 0.5 on, because
-increase() estimates."""
+"""Cells that stand out from a table of zeros by their background, dark enough for white words: those of certain words,
+or from 0.5 on, because increase() estimates."""
 
 DOWN: Final = 100
 """What makes a host that is down come before all that have troubles: more than there are kinds of trouble."""
