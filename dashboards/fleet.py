@@ -1,17 +1,10 @@
 """The dashboard of all hosts: which of them is in trouble, and with what."""
 
 from dashboards.board import Board
-from dashboards.panels import (
-    FILLING,
-    ZERO_IS_BETTER,
-    ZERO_IS_GOOD,
-    Query,
-    graph,
-    headline,
-    ranking,
-)
-from dashboards.queries import FILL, count_kinds, per_minute
-from dashboards.tables import Column, address, rows
+from dashboards.graphs import PER_MINUTE, Query, graph
+from dashboards.panels import FILLING, FILLING_PERCENT, ZERO_IS_BETTER, ZERO_IS_GOOD, headline
+from dashboards.queries import FILL, MOST, PERCENT_FULL, busiest, count_kinds, rate, top, worst
+from dashboards.tables import DOWN, LOST, NOTED, Column, address, rows
 
 _DOWN = "up{} == bool 0"
 _FAILING = "openvpn_mq_scrape_collector_success{} == bool 0"
@@ -24,27 +17,29 @@ _SILENT = "openvpn_management_up{} == bool 0"
 _BAD_STATUS = 'openvpn_status_state{state!="ok"}'
 
 _TROUBLES = [
-    Column("Down", _DOWN, steps=[(None, "text"), (1, "red")], width=65),
-    Column("Collectors", _FAILING, steps=[(None, "text"), (1, "red")], width=90),
-    Column("Full", _NEARLY_FULL, steps=[(None, "text"), (1, "orange")], width=60),
-    Column("Blocked", _BLOCKED, steps=[(None, "text"), (1, "red")], width=75),
-    Column("Dropped", _DROPPED, steps=[(None, "text"), (0.5, "red")], decimals=0, width=80),
-    Column("Refused", _REFUSED, steps=[(None, "text"), (0.5, "red")], decimals=0, width=80),
-    Column("Scripts", _FAILED, steps=[(None, "text"), (0.5, "red")], decimals=0, width=75),
-    Column("Management", _SILENT, steps=[(None, "text"), (1, "red")], width=105),
-    Column("Status", _BAD_STATUS, steps=[(None, "text"), (1, "orange")], width=70),
+    Column("Collectors", _FAILING, steps=LOST, width=90),
+    Column("Full", _NEARLY_FULL, steps=NOTED, width=60),
+    Column("Blocked", _BLOCKED, steps=LOST, width=75),
+    Column("Dropped", _DROPPED, steps=LOST, decimals=0, width=80),
+    Column("Refused", _REFUSED, steps=LOST, decimals=0, width=80),
+    Column("Scripts", _FAILED, steps=LOST, decimals=0, width=75),
+    Column("Management", _SILENT, steps=LOST, width=105),
+    Column("Status", _BAD_STATUS, steps=NOTED, width=70),
 ]
 
+_COUNT = count_kinds([_DOWN, *(column.expression for column in _TROUBLES)], "instance")
+
 _HOSTS = [
-    Column("Troubles", count_kinds([column.expression for column in _TROUBLES], "instance"),
-           steps=[(None, "green"), (1, "orange"), (3, "red")], width=80),
+    Column("Troubles", f"{_COUNT} + {DOWN} * sum by (instance) ({_DOWN})",
+           steps=[(None, "transparent"), (1, "dark-orange"), (3, "semi-dark-red")],
+           beyond=(DOWN, "down", "semi-dark-red"), width=85),
     *(column._replace(expression=f"sum by (instance) ({column.expression})") for column in _TROUBLES),
     Column("Worst fill", f"max by (instance) ({FILL})", unit="percentunit", steps=FILLING, gauge=True, decimals=0,
-           width=140),
+           width=130),
     Column("Clients", "sum by (instance) (openvpn_server_connected_clients{})", width=75),
 ]  # fmt: skip
 
-_WORST_SCRIPTS = f"topk(10, sum by (instance, server, hook, reason) ({_FAILED}))"
+_WORST_SCRIPTS = worst(f"sum by (instance, server, hook, reason) ({_FAILED})", "hook")
 
 BOARD = Board(
     uid="openvpn-mq-fleet",
@@ -54,7 +49,7 @@ BOARD = Board(
         "": [
             headline("Hosts down", "Hosts whose exporter Prometheus cannot scrape (up is 0).",
                      f"sum({_DOWN})", source="exporter", steps=ZERO_IS_GOOD),
-            headline("Failing collectors",
+            headline("Collectors fail",
                      "Collectors that could not read all of their source at the last scrape: their numbers are "
                      "missing or incomplete. The exporter's log says why.",
                      f"sum({_FAILING})", source="exporter", steps=ZERO_IS_GOOD),
@@ -73,24 +68,22 @@ BOARD = Board(
                      f"sum({_REFUSED})", source="trace", steps=[(None, "green"), (0.5, "red")]),
             headline("Scripts failed", "Failed scripts and plugins in the time range, as OpenVPN's log reports them.",
                      f"sum({_FAILED})", source="log", steps=[(None, "green"), (0.5, "red")]),
-            headline("Not answering", "OpenVPN servers whose management interface did not answer the last poll.",
+            headline("Management down", "OpenVPN servers whose management interface did not answer the last poll.",
                      f"sum({_SILENT})", source="management", steps=ZERO_IS_GOOD),
-        ],
-        "Hosts": [
             rows(
                 "Hosts, those in trouble first",
-                "One row a host. Troubles: how many of the columns Down to Status are above 0. Collectors: those that "
-                "fail. Full: queues above 80 %. Blocked: threads asleep in msgsnd. In the time range: Dropped, status "
-                "updates lost by openvpn-mq-hook; Refused, sends that failed with EAGAIN; Scripts, those that failed. "
-                "Management: servers that do not answer. Status: files that are stale or unreadable. off: that "
-                "collector is not enabled there, or the host is down. A host's name leads to its queues, its clients "
-                "to its OpenVPN servers.",
+                "One row a host. Troubles: how many of the columns Collectors to Status are above 0; down: Prometheus "
+                "cannot scrape its exporter. Collectors: those that fail. Full: queues above 80 %. Blocked: threads "
+                "asleep in msgsnd. In the time range: Dropped, status updates lost by openvpn-mq-hook; Refused, sends "
+                "that failed with EAGAIN; Scripts, those that failed. Management: servers that do not answer. Status: "
+                "files that are stale or unreadable. off: that collector is not enabled there, or the host is down. A "
+                "host's name leads to its queues, its clients to its OpenVPN servers.",
                 {"instance": "Host"},
                 _HOSTS,
                 source="exporter",
                 sort="Troubles",
                 nothing="off",
-                height=9,
+                height=11,
                 links={
                     "Host": ("Queues of this host", address("openvpn-mq-queues", instance="${__value.raw}")),
                     "Clients": ("OpenVPN on this host",
@@ -98,45 +91,69 @@ BOARD = Board(
                 },
             ),
         ],
-        "Queues": [
-            ranking("Fullest queues", "The ten queues closest to their limit right now, of all hosts.",
-                    Query(f"sort_desc(topk(10, {FILL}))", "{{queue}} @ {{instance}}"),
-                    source="queues", unit="percentunit", steps=FILLING, width=8, most=1),
-            graph("Fullest queue of each host", "The largest fill of all queues of a host.",
-                  Query(f"max by (instance) ({FILL})", "{{instance}}"),
-                  source="queues", unit="percentunit", steps=[(None, "transparent"), (0.8, "orange")], most=1),
-            graph("Messages waiting", "All messages in all queues of a host, those without series of their own too.",
-                  Query("sum by (instance) (sysv_msg_messages{})", "{{instance}}"),
+        "Queues and clients": [
+            rows(
+                "Fullest queues (top 8)",
+                "The eight queues closest to their limit right now, of all hosts. A queue's name shows it alone, its "
+                "host's name all queues of that host.",
+                {"queue": "Queue", "instance": "Host"},
+                [Column("Fill", f"topk({MOST}, max by (instance, queue) ({FILL}))", unit="percentunit", steps=FILLING,
+                        gauge=True, decimals=0, width=180)],
+                source="queues", sort="Fill", height=10, width=10,
+                links={
+                    "Queue": ("This queue alone",
+                              address("openvpn-mq-queues", instance="${__data.fields.Host}", queue="${__value.raw}")),
+                    "Host": ("Queues of this host", address("openvpn-mq-queues", instance="${__value.raw}")),
+                },
+            ),
+            graph("Fullest queue by host (top 8)",
+                  "The largest fill of all queues of a host; the eight hosts where it was highest in the time range.",
+                  Query(top(f"max by (instance) ({PERCENT_FULL})", "instance"), "{{instance}}"),
+                  source="queues", unit="percent", steps=FILLING_PERCENT, most=100, width=14).height(10),
+            graph("Messages waiting (top 8)",
+                  "All messages in all queues of a host, those without series of their own too; the eight hosts with "
+                  "the most in the time range.",
+                  Query(top("sum by (instance) (sysv_msg_messages{})", "instance"), "{{instance}}"),
                   source="queues", unit="none"),
+            graph("Clients connected (top 8)",
+                  "Clients of all OpenVPN servers of a host; the eight hosts with the most in the time range.",
+                  Query(top("sum by (instance) (openvpn_server_connected_clients{})", "instance"), "{{instance}}"),
+                  source="clients", unit="none"),
         ],
         "Losses and failures": [
-            graph("Sends refused (EAGAIN)",
-                  "Messages a minute that non-blocking senders lost because the queue was full; counted in the kernel.",
-                  Query(per_minute('sysv_msg_queue_send_failures_total{errno="EAGAIN"}', "instance"), "{{instance}}"),
-                  source="trace", unit="mpm"),
-            graph("Status updates dropped",
-                  "Status updates a minute that openvpn-mq-hook could not put on their queue.",
-                  Query(per_minute("openvpn_status_updates_dropped_total{}", "instance"), "{{instance}}"),
-                  source="updates", unit="mpm"),
-            graph("Scripts failed", "Failed scripts and plugins a minute, as OpenVPN's log reports them.",
-                  Query(per_minute("openvpn_script_failures_total{}", "instance"), "{{instance}}"),
-                  source="log", unit="epm"),
             rows(
-                "Scripts and plugins that failed most",
-                "The ten pairs of hook and reason with the most failures in the time range, as OpenVPN's log reports "
-                "them. A host's name leads to its OpenVPN servers.",
+                "Scripts and plugins that failed (top 8)",
+                "Where in the time range which hook failed for which reason, as OpenVPN's log reports it; the eight "
+                "with the most failures, none where there are none. A host's name leads to its OpenVPN servers.",
                 {"instance": "Host", "server": "Server", "hook": "Hook", "reason": "Reason"},
-                [Column("Failures", _WORST_SCRIPTS, steps=[(None, "text"), (0.5, "red")], decimals=0, width=90)],
-                source="log", sort="Failures", height=9, width=14,
+                [Column("Failures", _WORST_SCRIPTS, steps=[(None, "text"), (0.5, "red")], decimals=0, width=80)],
+                source="log", sort="Failures", height=10, width=14,
                 links={"Host": ("OpenVPN on this host", address("openvpn-mq-openvpn", instance="${__value.raw}"))},
             ),
-            graph("Clients connected", "Clients of all OpenVPN servers of a host.",
-                  Query("sum by (instance) (openvpn_server_connected_clients{})", "{{instance}}"),
-                  source="clients", unit="none", width=10).height(9),
+            graph("Scripts and plugins that failed, by host (top 8)",
+                  "Failures a minute, as OpenVPN's log reports them; the eight hosts with the most, none where there "
+                  "are none.",
+                  Query(busiest(rate("openvpn_script_failures_total{}", "instance", seconds=60), "instance"),
+                        "{{instance}}", "red"),
+                  source="log", unit=PER_MINUTE, most=1, width=10).height(10),
+            graph("Sends refused (EAGAIN), by host (top 8)",
+                  "Messages a minute that non-blocking senders lost because the queue was full, counted in the "
+                  "kernel; the eight hosts with the most, none where there are none.",
+                  Query(busiest(rate('sysv_msg_queue_send_failures_total{errno="EAGAIN"}', "instance", seconds=60),
+                                "instance"), "{{instance}}", "red"),
+                  source="trace", unit=PER_MINUTE, most=1),
+            graph("Status updates dropped, by host (top 8)",
+                  "Status updates a minute that openvpn-mq-hook could not put on their queue; the eight hosts with "
+                  "the most, none where there are none.",
+                  Query(busiest(rate("openvpn_status_updates_dropped_total{}", "instance", seconds=60), "instance"),
+                        "{{instance}}", "red"),
+                  source="updates", unit=PER_MINUTE, most=1),
         ],
         "Exporters": [
-            graph("Time to collect", "What all collectors of an exporter together took for a scrape.",
-                  Query("sum by (instance) (openvpn_mq_scrape_collector_duration_seconds{})", "{{instance}}"),
+            graph("Time to collect (top 8)",
+                  "What all collectors of an exporter together took for a scrape; the eight slowest of the time range.",
+                  Query(top("sum by (instance) (openvpn_mq_scrape_collector_duration_seconds{})", "instance"),
+                        "{{instance}}"),
                   source="exporter", unit="s", width=12),
             rows(
                 "Versions",
@@ -149,7 +166,7 @@ BOARD = Board(
                         unit="dateTimeFromNow", width=130),
                  Column("Queues", "sum by (instance) (sysv_msg_queues{})", width=80),
                  Column("Omitted", "sum by (instance) (sysv_msg_queues_omitted{})",
-                        steps=[(None, "text"), (1, "orange")], width=85)],
+                        steps=NOTED, width=85)],
                 source="exporter", sort="Running since", height=8, width=12,
             ),
         ],

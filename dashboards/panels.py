@@ -1,9 +1,9 @@
-"""The kinds of panels that the dashboards are made of, tables aside; each says what it shows, and when it is off."""
+"""What all panels share, and the numbers at the top; every panel says what it shows, and when it is off."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import common, prometheus, stat
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
@@ -17,6 +17,7 @@ NEUTRAL: Final[Steps] = [(None, "blue")]
 ZERO_IS_GOOD: Final[Steps] = [(None, "green"), (1, "red")]
 ZERO_IS_BETTER: Final[Steps] = [(None, "green"), (1, "orange")]
 FILLING: Final[Steps] = [(None, "green"), (0.8, "orange"), (0.95, "red")]
+FILLING_PERCENT: Final[Steps] = [(None, "green"), (80, "orange"), (95, "red")]
 
 OFF: Final = {
     "queues": "no queue here",
@@ -36,11 +37,8 @@ OFF: Final = {
 """What a panel says instead of nothing, by where its data come from."""
 
 
-class Query(NamedTuple):
-    """A query of a graph, and the name of its series."""
-
-    expression: str
-    legend: str
+GREY: Final = "#8e8e8e"
+"""For what is off, and what does not happen: readable on black and on white, and neither good nor bad."""
 
 
 def headline(
@@ -48,7 +46,12 @@ def headline(
 ) -> stat.Panel:
     """One number at the top of a dashboard, coloured by how bad it is."""
     short = OFF[source].split(":")[0]
-    decimals = 0 if unit == "none" else 1
+    off = models.SpecialValueMap(
+        options=models.DashboardSpecialValueMapOptions(
+            match=models.SpecialValueMatch.NULL, result=models.ValueMappingResult(text=short, color=GREY)
+        )
+    )
+    decimals = 1 if unit == "s" else 0
     return (
         stat.Panel()
         .title(title)
@@ -59,99 +62,13 @@ def headline(
         .unit(unit)
         .decimals(decimals)
         .no_value(short)
+        .mappings([off])  # else it would have the colour of a good 0
         .thresholds(thresholds(steps))
         .color_mode(common_models.BigValueColorMode.VALUE)
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .justify_mode(common_models.BigValueJustifyMode.CENTER)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .with_target(instant(expression).legend_format(title))
-    )
-
-
-def graph(
-    title: str,
-    description: str,
-    *queries: Query,
-    source: str,
-    unit: str,
-    width: int = 8,
-    steps: Steps = (),
-    bars: bool = False,
-    most: float | None = None,
-    mirrored: bool = False,
-    sparse: bool = False,
-) -> timeseries.Panel:
-    """Lines over time; bars where the values are events.
-
-    `mirrored`: some values point down, so that the axis must not start at 0. `sparse`: values may stand alone, and
-    are then drawn as points.
-    """
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .span(width)
-        .height(8)
-        .unit(unit)
-        .no_value(OFF[source])
-        .line_width(1)
-        .fill_opacity(60 if bars else 0 if mirrored else 8)
-        .show_points(common_models.VisibilityMode.AUTO if sparse else common_models.VisibilityMode.NEVER)
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(common_models.LegendDisplayMode.LIST)
-            .placement(common_models.LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs([])
-        )
-        .tooltip(
-            common.VizTooltipOptions()
-            .mode(common_models.TooltipDisplayMode.MULTI)
-            .sort(common_models.SortOrder.DESCENDING)
-        )
-        .color_scheme(builders.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
-    )
-    if not mirrored:
-        panel.min(0)
-    if most is not None:
-        panel.axis_soft_max(most)
-    if bars:
-        panel.axis_soft_max(1).draw_style(common_models.GraphDrawStyle.BARS).stacking(
-            common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
-        )
-    if steps:
-        panel.thresholds(thresholds(steps)).thresholds_style(
-            common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
-        )
-    for query in queries:
-        panel.with_target(
-            prometheus.Dataquery().expr(query.expression).legend_format(query.legend).range().datasource(DATASOURCE)
-        )
-    return panel
-
-
-def ranking(
-    title: str, description: str, query: Query, *, source: str, unit: str, steps: Steps, width: int, most: float
-) -> bargauge.Panel:
-    """Bars, one a series, the way the query sorts them."""
-    return (
-        bargauge.Panel()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .span(width)
-        .height(8)
-        .unit(unit)
-        .decimals(0)
-        .min(0)
-        .max(most)
-        .no_value(OFF[source])
-        .thresholds(thresholds(steps))
-        .display_mode(common_models.BarGaugeDisplayMode.BASIC)
-        .orientation(common_models.VizOrientation.HORIZONTAL)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .with_target(instant(query.expression).legend_format(query.legend))
     )
 
 

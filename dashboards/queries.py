@@ -16,7 +16,11 @@ FILL: Final = (
 )
 """The larger of bytes and messages, over the queue's limit: the kernel refuses a message when either would pass it."""
 
-PEAK_FILL: Final = FILL.replace("queue_bytes", "queue_peak_bytes").replace("queue_messages", "queue_peak_messages")
+PERCENT_FULL: Final = f"100 * {FILL}"
+
+PEAK_PERCENT: Final = PERCENT_FULL.replace("queue_bytes", "queue_peak_bytes").replace(
+    "queue_messages", "queue_peak_messages"
+)
 """The same of the peaks that the exporter samples between scrapes."""
 
 SILENCE: Final = (
@@ -24,6 +28,9 @@ SILENCE: Final = (
     "or sysv_msg_queue_last_change_timestamp_seconds{}), 0) * (sysv_msg_queue_messages{} > bool 0)"
 )
 """Seconds since a message was taken (or, where none ever was, since the queue was made); 0 where none waits."""
+
+MOST: Final = 8
+"""Lines of a graph: as many as its legend has room for, and the eye can follow."""
 
 _SELECTOR: Final = re.compile(r"(?P<metric>\b[A-Za-z_]\w*)\{(?P<rest>\}?)")
 
@@ -42,34 +49,57 @@ def scoped(expression: str, matchers: Mapping[str, str]) -> str:
     return _SELECTOR.sub(narrow, expression)
 
 
-def per_minute(counter: str, *by: str) -> str:
-    """What the counter rose by in a minute, by those labels."""
-    return f"60 * sum by ({', '.join(by)}) (rate({counter}[$__rate_interval]))"
-
-
-def events(counter: str, *by: str, sign: str = "") -> str:
-    """As per_minute, but only what happens at all; where nothing does, one series at 0, labelled `none`.
-
-    A hundred series that stay at 0 would bury the one that does not. The answer is empty only where the counter is.
-    """
-    rate = f"rate({counter}[$__rate_interval])"
-    return f"{sign}60 * (sum by ({', '.join(by)}) ({rate}) > 0) or {_none(rate, by[0])}"
+def rate(counter: str, *by: str, seconds: int = 1) -> str:
+    """What the counter rises by in so many seconds, by those labels."""
+    factor = f"{seconds} * " if seconds != 1 else ""
+    return f"{factor}sum by ({', '.join(by)}) (rate({counter}[$__rate_interval]))"
 
 
 def quantile(share: float, buckets: str, *by: str) -> str:
-    """The value below which that share of the histogram's observations lies; 0 and `none` while there are none."""
-    rate = f"rate({buckets}[$__rate_interval])"
-    return f"histogram_quantile({share}, sum by ({', '.join(['le', *by])}) ({rate})) >= 0 or {_none(rate, by[0])}"
+    """The value below which that share of the histogram's observations lies, while there are any."""
+    return f"histogram_quantile({share}, sum by ({', '.join(['le', *by])}) (rate({buckets}[$__rate_interval]))) >= 0"
+
+
+def top(expression: str, *by: str, most: int = MOST) -> str:
+    """The series that were highest at any time of the range, told apart by those labels: forty lines are none."""
+    return f"({expression}) and on ({', '.join(by)}) topk({most}, {_peak(expression)})"
+
+
+def busiest(expression: str, *by: str, most: int = MOST, counter: str = "") -> str:
+    """As top, but only what was ever above 0; where nothing was, one series at 0, the first label of which is `none`.
+
+    A hundred series that stay at 0 would bury the one that does not. The answer is empty only where the metric is,
+    or the `counter` under an expression that can be empty by itself.
+    """
+    risen = f"{_peak(expression)} > 0"
+    there = f"rate({counter}[$__rate_interval])" if counter else expression
+    found = f"({expression}) and on ({', '.join(by)}) topk({most}, {risen})"
+    return f"{found} or on () ({_none(there, by[0])} unless on () ({risen}))"
+
+
+def mirrored(expression: str) -> str:
+    """Pointing down, for what goes the other way."""
+    return f"-({expression})"
+
+
+def worst(expression: str, label: str, most: int = MOST) -> str:
+    """Of a moment: the highest that round to 1 and more; where there are none, one at 0 that says so in the label."""
+    return f"topk({most}, {expression} >= 0.5) or on () {_none(expression, label)}"
+
+
+def _none(expression: str, label: str) -> str:
+    return f'label_replace(0 * sum({expression}), "{label}", "none", "", "")'
+
+
+def _peak(expression: str) -> str:
+    """The highest of the points that the graph draws, the same at each of them, so that no line comes and goes."""
+    return f"max_over_time(({expression})[$__range:$__interval] @ end())"
 
 
 def count_kinds(expressions: Sequence[str], by: str) -> str:
-    """How many of the expressions, each summed by that label, are above 0; those without an answer count nothing."""
+    """How many of the expressions, each summed by those labels, round to 1 and more; the others count nothing."""
     parts = [
-        f'label_replace(sum by ({by}) ({expression}) > bool 0, "kind", "{number}", "", "")'
+        f'label_replace(sum by ({by}) ({expression}) >= bool 0.5, "kind", "{number}", "", "")'
         for number, expression in enumerate(expressions)
     ]
     return f"sum by ({by}) ({' or '.join(parts)})"
-
-
-def _none(rate: str, label: str) -> str:
-    return f'on () label_replace(0 * sum({rate}), "{label}", "none", "", "")'

@@ -1,7 +1,7 @@
 """Tables: a row for each host, queue or server, a query for each column."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.models import common as common_models
@@ -9,6 +9,15 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.panels import DATASOURCE, OFF, Steps, instant
+
+FILLED: Final[Steps] = [(None, "transparent")]
+LOST: Final[Steps] = [(None, "transparent"), (0.5, "semi-dark-red")]
+NOTED: Final[Steps] = [(None, "transparent"), (0.5, "dark-orange")]
+"""Cells that stand out from a table of zeros by their background, dark enough for white words: those of certain words,
+or from 0.5 on, because increase() estimates."""
+
+DOWN: Final = 100
+"""What makes a host that is down come before all that have troubles: more than there are kinds of trouble."""
 
 
 class Column(NamedTuple):
@@ -23,6 +32,8 @@ class Column(NamedTuple):
     decimals: int | None = None
     texts: Mapping[float, tuple[str, str]] = {}
     """Words and colours for certain values."""
+    beyond: tuple[float, str, str] | None = None
+    """From which value on a word stands in its place, and in which colour."""
 
 
 def rows(
@@ -37,8 +48,9 @@ def rows(
     width: int = 24,
     links: Mapping[str, tuple[str, str]] = {},
     nothing: str = "-",
+    ascending: bool = False,
 ) -> table.Panel:
-    """A table: one row for each combination of the keys (label to heading), the worst by column `sort` first.
+    """A table: one row for each combination of the keys (label to heading), the highest in column `sort` first.
 
     `links` maps a heading to the title and the address that its cells lead to. `nothing` is what a cell says where
     its query knows nothing of the row.
@@ -78,7 +90,9 @@ def rows(
                     "renameByName": renamed,
                 },
             ),
-            models.DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": sort, "desc": True}]}),
+            models.DataTransformerConfig(
+                "sortBy", options={"fields": {}, "sort": [{"field": sort, "desc": not ascending}]}
+            ),
         ]
     )
 
@@ -95,20 +109,30 @@ def _cell(column: Column, nothing: str) -> list[models.DynamicConfigValue]:
         values["decimals"] = column.decimals
     if column.width:
         values["custom.width"] = column.width
+    mappings: list[object] = []
     if column.texts:
         options = {
             str(value): {"text": text, "color": colour, "index": place}
             for place, (value, (text, colour)) in enumerate(column.texts.items())
         }
-        values["mappings"] = [{"type": "value", "options": options}]
+        mappings.append({"type": "value", "options": options})
+    if column.beyond:
+        least, text, colour = column.beyond
+        result = {"text": text, "color": colour, "index": len(column.texts)}
+        mappings.append({"type": "range", "options": {"from": least, "to": None, "result": result}})
+    if mappings:
+        values["mappings"] = mappings
         values["custom.cellOptions"] = {"type": "color-text"}
-    if column.steps:
+    steps = column.steps or ([(None, "text")] if mappings else [])  # else the words' neighbours would be grey
+    if steps:
         values["thresholds"] = {
             "mode": "absolute",
-            "steps": [{"value": value, "color": colour} for value, colour in column.steps],
+            "steps": [{"value": value, "color": colour} for value, colour in steps],
         }
         values["color"] = {"mode": "thresholds"}
         values["custom.cellOptions"] = {"type": "color-text"}
+        if steps[0][1] == "transparent":
+            values["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
     if column.gauge:
         values |= {"min": 0, "max": 1, "custom.cellOptions": {"type": "gauge", "mode": "basic"}}
     return [models.DynamicConfigValue(name, value) for name, value in values.items()]

@@ -13,7 +13,7 @@ import requests
 import sysv_ipc
 
 from tests.conftest import missing, need, need_root, remove_all_queues
-from tests.dashboards.boards import BOARDS, PANELS, substituted
+from tests.dashboards.boards import BOARDS, PANELS, shown_name, substituted
 from tests.dashboards.site import Site, everything
 from tests.hook.hooks import HOOK, lines
 from tests.lab.messages import in_c, with_tracefs
@@ -144,13 +144,31 @@ def test_series_have_names_of_their_own(busy: Site) -> None:
     """Two lines of one graph never bear the same legend."""
     for name, panel in PANELS:
         legends = [
-            re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda label, series=series: series["metric"].get(label[1], ""),
-                   target["legendFormat"])
+            shown_name(panel, target, series["metric"])
             for target in panel["targets"]
             if panel["type"] != "table"
             for series in busy.answers(panel, target, everything())
-        ]  # fmt: skip
+        ]
         assert len(set(legends)) == len(legends), f"{name}: {legends}"
+
+
+@pytest.mark.timeout(300)
+def test_what_does_not_happen_is_called_none(busy: Site) -> None:
+    """And nothing else is: the rule that colours it grey goes by the name."""
+    seen = 0
+    for name, panel in PANELS:
+        if panel["type"] != "timeseries":
+            continue
+        pattern = panel["fieldConfig"]["overrides"][-1]["matcher"]["options"].strip("/")
+        for target in panel["targets"]:
+            found = busy.answers(panel, target, everything())
+            for series in found:
+                nothing = "none" in series["metric"].values()
+                shown = shown_name(panel, target, series["metric"])
+                assert bool(re.search(pattern, shown)) is nothing, f"{name}: {shown}"
+                assert not nothing or len(found) == 1, f"{name}: {found}"
+                seen += nothing
+    assert seen
 
 
 @pytest.mark.timeout(300)
@@ -189,7 +207,7 @@ def test_numbers_are_those_of_the_site(busy: Site) -> None:
     assert value("fleet: Queues > 80 %") == 1
     assert value("openvpn: Clients") >= 1
     assert round(value("openvpn: Scripts failed")) >= 1
-    assert value("openvpn: Not answering") == 0
+    assert value("openvpn: Management down") == 0
 
 
 @pytest.mark.timeout(300)

@@ -6,10 +6,10 @@ import pytest
 
 from tests.dashboards.boards import BOARDS, TARGETS, Document, names
 
-GRAFANA_VARIABLES = {"__rate_interval", "__range", "__url_time_range", "__value", "__data"}
+GRAFANA_VARIABLES = {"__rate_interval", "__interval", "__range", "__url_time_range", "__value", "__data"}
 FUNCTIONS = {
-    "avg_over_time", "clamp_min", "histogram_quantile", "increase", "label_replace", "max", "rate", "sort_desc", "sum",
-    "time", "topk",
+    "avg_over_time", "clamp_min", "histogram_quantile", "increase", "label_replace", "max", "max_over_time", "rate",
+    "sum", "time", "topk",
 }  # fmt: skip
 
 each_target = pytest.mark.parametrize(
@@ -37,10 +37,25 @@ def test_legends_use_labels_that_the_query_keeps(target: Document):
     """Where a query groups, a legend can name those labels only."""
     wanted = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", target.get("legendFormat", "")))
     grouping = re.match(
-        r"-?(?:60 \* )?\(?(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([\w, ]+)\)", target["expr"]
+        r"[-(]*(?:\d+ \* )?\(?(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([\w, ]+)\)", target["expr"]
     )
     if grouping:
         assert wanted <= set(grouping[1].split(", "))
+
+
+@each_target
+def test_graphs_have_few_lines(panel: Document, target: Document):
+    """Eight at most, those that were highest in the time range; where they are some of many, the title says so."""
+    if panel["type"] != "timeseries":
+        return
+    found = re.match(r"-?\(+.+\) and on \(([\w, ]+)\) topk\((\d), max_over_time\(\(", target["expr"])
+    assert found
+    labels = set(found[1].split(", "))
+    assert int(found[2]) * len(panel["targets"]) <= 16
+    assert int(found[2]) <= 8
+    assert labels == set(re.findall(r"\{\{\s*(\w+)\s*\}\}", target["legendFormat"])), "two lines with one name"
+    if "instance" in labels:
+        assert f"(top {found[2]}" in panel["title"]
 
 
 @each_query
@@ -74,7 +89,11 @@ def test_ranges_follow_the_zoom(target: Document):
         else:
             assert window == "$__rate_interval"
     windows = len(re.findall(r"\[[^]]*\]", target["expr"]))
-    assert windows == len(re.findall(r"\w+\([a-z_]+\{[^}]*\}\[[^]]*\]", target["expr"])), "a subquery, or an odd range"
+    direct = len(re.findall(r"\w+\([a-z_]+\{[^}]*\}\[[^]]*\]", target["expr"]))
+    ranked = len(re.findall(r"\)\[\$__range:\$__interval\] @ end\(\)\)", target["expr"]))
+    assert windows == direct + ranked, "a subquery, or an odd range"
+    assert ranked == target["expr"].count("max_over_time((") == target["expr"].count("@")
+    assert not ranked or target["range"], "only graphs rank their lines over the time range"
 
 
 @each_query

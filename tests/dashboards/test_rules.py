@@ -9,8 +9,10 @@ from grafana_foundation_sdk.models import units
 
 from tests.dashboards.boards import BOARDS, PANELS, Document
 
-KINDS = {"stat", "timeseries", "table", "bargauge"}
-UNITS = {unit for kind in units.__annotations__.values() for unit in get_args(kind)}
+KINDS = {"stat", "timeseries", "table"}
+PER_MINUTE = "suffix:/min"
+UNITS = {unit for kind in units.__annotations__.values() for unit in get_args(kind)} | {PER_MINUTE}
+COLOURS = {"blue", "purple", "orange", "red"}
 
 each_board = pytest.mark.parametrize("document", BOARDS.values(), ids=BOARDS)
 each_panel = pytest.mark.parametrize("panel", [panel for _, panel in PANELS], ids=[name for name, _ in PANELS])
@@ -124,6 +126,8 @@ def test_short_titles_are_not_cut_off(panel: Document):
 @each_panel
 def test_overrides_meet_a_column(panel: Document):
     """An override by a name that no column has would silently do nothing."""
+    if panel["type"] == "timeseries":
+        return
     headings = {
         heading
         for step in panel.get("transformations", [])
@@ -136,6 +140,66 @@ def test_overrides_meet_a_column(panel: Document):
         for change in override["properties"]:
             if change["id"] == "unit":
                 assert change["value"] in UNITS
+            if change["id"] == "mappings":
+                assert all(mapping["type"] in {"value", "range"} for mapping in change["value"])
+
+
+@each_panel
+def test_colours_of_lines_mean_something(panel: Document):
+    """No palette, which would draw the fifth healthy host in red; what does not happen is grey.
+
+    A further query of a graph has a colour of its own, and nothing else is overridden.
+    """
+    if panel["type"] != "timeseries":
+        return
+    colour = panel["fieldConfig"]["defaults"]["color"]
+    *others, nothing = panel["fieldConfig"]["overrides"]
+    assert nothing["matcher"]["id"] == "byRegexp"
+    pattern = nothing["matcher"]["options"].strip("/")
+    assert re.search(pattern, "none")
+    assert re.search(pattern, "p99 none")
+    assert not re.search(pattern, "none2 @ host")
+    assert [override["matcher"] for override in others] == [
+        {"id": "byFrameRefID", "options": target["refId"]} for target in panel["targets"][1:]
+    ]
+    colours = [colour, *(override["properties"][0]["value"] for override in others)]
+    if len(colours) > 1:
+        assert all(found["mode"] == "shades" and found["fixedColor"] in COLOURS for found in colours)
+        assert len({found["fixedColor"] for found in colours}) == len(colours)
+    else:
+        assert colour["mode"] in {"thresholds", "continuous-BlPu", "continuous-YlRd"}
+        losses = re.search("fail|refused|dropped|[Tt]rouble", panel["title"])
+        assert bool(losses) is (colour["mode"] == "continuous-YlRd"), "red for losses, and for nothing else"
+        assert (colour["seriesBy"], len(colours)) == ("max", 1)
+
+
+@each_panel
+def test_what_is_off_is_not_green(panel: Document):
+    """A number that nobody counts would else have the colour of a good 0."""
+    if panel["type"] != "stat":
+        return
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    assert (mapping["type"], mapping["options"]["match"]) == ("special", "null")
+    assert mapping["options"]["result"] == {"text": panel["fieldConfig"]["defaults"]["noValue"], "color": "#8e8e8e"}
+
+
+@each_panel
+def test_legends_are_tables(panel: Document):
+    """Every line by its name, the highest first: a list under the graph hides those that it has no room for."""
+    if panel["type"] != "timeseries":
+        return
+    legend = panel["options"]["legend"]
+    assert (legend["showLegend"], legend["displayMode"], legend["placement"]) == (True, "table", "right")
+    assert (legend["calcs"], legend["sortBy"]) in ((["max"], "Max"), (["lastNotNull"], "Last *"))
+    assert legend["sortDesc"] is True
+
+
+@each_panel
+def test_units_of_what_is_counted(panel: Document):
+    """A minute where the query says so, and only there."""
+    if panel["type"] == "timeseries":
+        per_minute = ["60 * " in target["expr"] for target in panel["targets"]]
+        assert per_minute == [panel["fieldConfig"]["defaults"]["unit"] == PER_MINUTE] * len(per_minute)
 
 
 @each_panel
@@ -149,13 +213,17 @@ def test_thresholds_rise(panel: Document):
         values = [step["value"] for step in thresholds["steps"]]
         assert values[0] is None
         assert values[1:] == sorted(values[1:])
-    if panel["type"] in {"stat", "bargauge"}:
+    if panel["type"] == "stat":
         assert fields[0], "a number without a colour tells nobody whether it is bad"
 
 
 @each_panel
 def test_tables_join_by_their_keys(panel: Document):
     """All columns of one moment, merged, named by hand, sorted by one of them."""
+    if panel["type"] == "timeseries":
+        (rename,) = panel["transformations"]
+        assert rename["id"] == "renameByRegex"
+        return
     if panel["type"] != "table":
         assert "transformations" not in panel
         return

@@ -1,0 +1,72 @@
+"""Which of many are shown, and which come first."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import need, need_root, remove_all_queues
+from tests.dashboards.boards import PANELS
+from tests.dashboards.site import Site, everything
+from tests.lab.program import running
+from tests.lab.prometheus import prometheus
+from tests.sysv.kernel import make
+
+NOBODY = "127.0.0.1:1"
+KEYS = range(0x4F560001, 0x4F560001 + 12)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Twelve queues with a few messages each; the first was fuller than any other, and is empty by now.
+
+    And another host that is down.
+    """
+    need_root()
+    need("prometheus")
+    remove_all_queues()
+    first, *others = (make(key) for key in KEYS)
+    for number, queue in enumerate(others):
+        for _ in range(number):
+            queue.send(b"message")
+    for _ in range(100):
+        first.send(b"message")
+    folder = tmp_path_factory.mktemp("crowded")
+    begin = time.time()
+    with running("--collector.queues") as program, prometheus(folder, [*program.addresses(), NOBODY]) as server:
+        server.wait_for("count_over_time(sysv_msg_queue_bytes[1m]) > 5")
+        for _ in range(100):
+            first.receive()
+        server.wait_for(f'sysv_msg_queue_messages{{queue="{KEYS[0]:#010x}"}} == 0')
+        server.wait_for("count_over_time(sysv_msg_queue_bytes[1m]) > 10")
+        yield Site(server, begin, {})
+    remove_all_queues()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("title", ["queues: Fill (top 8)", "queues: Messages waiting (top 8)"])
+def test_the_highest_of_the_time_range_are_shown(crowded: Site, title: str) -> None:
+    """The one that has been emptied among them, each from the first scrape to the last."""
+    (panel,) = (panel for name, panel in PANELS if name == title)
+    found = crowded.answers(panel, panel["targets"][0], everything())
+    assert {series["metric"]["queue"] for series in found} == {f"{key:#010x}" for key in (KEYS[0], *KEYS[-7:])}
+    assert len({len(series["values"]) for series in found}) == 1
+
+
+@pytest.mark.timeout(300)
+def test_a_host_that_is_down_comes_first(crowded: Site) -> None:
+    """Its number of troubles is beyond any that a host can have, and is shown as a word."""
+    (panel,) = (panel for name, panel in PANELS if name == "fleet: Hosts, those in trouble first")
+    (properties,) = (
+        {change["id"]: change["value"] for change in override["properties"]}
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == "Troubles"
+    )
+    (mapping,) = properties["mappings"]
+    assert mapping["options"]["result"]["text"] == "down"
+    found = crowded.answers(panel, panel["targets"][0], everything())
+    troubles = {series["metric"]["instance"]: float(series["value"][1]) for series in found}
+    assert len(troubles) == 2
+    down = troubles.pop(NOBODY)
+    assert down >= mapping["options"]["from"] > len(panel["targets"]) > max(troubles.values())
+    assert panel["transformations"][-1]["options"]["sort"] == [{"field": "Troubles", "desc": True}]
