@@ -20,6 +20,7 @@ from tests.lab.messages import in_c, with_tracefs
 from tests.lab.openvpn import Lab, wait_until
 from tests.lab.program import running
 from tests.lab.prometheus import prometheus
+from tests.lab.releases import Release
 from tests.lab.test_trace import Traced
 from tests.sysv.kernel import make, set_limit
 
@@ -54,10 +55,10 @@ def wrapped(lab: Lab, option: str, body: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def busy(tmp_path_factory: pytest.TempPathFactory, release: Release) -> Iterator[Site]:
     """Everything on: queues that flow, that are full and waited for, and an OpenVPN whose scripts succeed and fail."""
     need_root()
-    need("bpftrace", "prometheus", "openvpn")
+    need("bpftrace", "openvpn")
     if not Path(HOOK).exists():
         missing("openvpn-mq-hook is not installed; run: pip install -e '.[dev]'")
     remove_all_queues()
@@ -95,7 +96,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             running("--collector.trace", f"--config.file={config}", before=with_tracefs(), cwd=folder)
         )
         Traced(program)
-        server = stack.enter_context(prometheus(folder, program.addresses()))
+        server = stack.enter_context(prometheus(folder, program.addresses(), release=release))
         server.wait_for("openvpn_management_up == 1")
         begin = time.time()
         stack.enter_context(flowing(through))

@@ -1,15 +1,17 @@
-"""The dashboards of a host that has little more than the queues to tell of."""
+"""The dashboards and the alerts of a host that has little more than the queues to tell of."""
 
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import need, need_root, remove_all_queues
+from tests.conftest import need_root, remove_all_queues
 from tests.dashboards.boards import PANELS
+from tests.dashboards.rulebook import ALERTS, RECORDING
 from tests.dashboards.site import Site, everything
 from tests.lab.program import running
 from tests.lab.prometheus import prometheus
+from tests.lab.releases import Release
 from tests.sysv.kernel import make
 
 KEY = 0x4F560001
@@ -18,16 +20,19 @@ LIMITS = {"queues: Old limits", "queues: msgmni used", "queues: Kernel limits"}
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def plain(tmp_path_factory: pytest.TempPathFactory, release: Release) -> Iterator[Site]:
     """The exporter as it comes, on a host with a queue: no server, no trace."""
     need_root()
-    need("prometheus")
     remove_all_queues()
     folder = tmp_path_factory.mktemp("plain")
     queue = make(KEY)
     queue.send(b"message")
     begin = time.time()
-    with running("--no-collector.waiters") as program, prometheus(folder, program.addresses()) as server:
+    rules = [str(RECORDING), str(ALERTS)]
+    with (
+        running("--no-collector.waiters") as program,
+        prometheus(folder, program.addresses(), release=release, rule_files=rules) as server,
+    ):
         server.wait_for("count_over_time(sysv_msg_queue_bytes[1m]) > 5")
         yield Site(server, begin, {})
     remove_all_queues()
@@ -44,3 +49,10 @@ def test_what_is_off_says_so(plain: Site) -> None:
     excuses = {name: panel["fieldConfig"]["defaults"]["noValue"] for name, panel in PANELS}
     excused = {name for name, excuse in excuses.items() if excuse.startswith(("not enabled", "nothing yet"))}
     assert silent == excused - LIMITS
+
+
+@pytest.mark.timeout(300)
+def test_what_is_off_raises_nothing(plain: Site) -> None:
+    """No alert fires or waits for its time, though the rules look at what there is."""
+    plain.server.wait_for("instance_queue:sysv_msg_queue_fill:ratio > 0")
+    assert plain.server.query("ALERTS") == []

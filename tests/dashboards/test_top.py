@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import need, need_root, remove_all_queues
+from tests.conftest import need_root, remove_all_queues
 from tests.dashboards.boards import PANELS
 from tests.dashboards.site import Site, everything
 from tests.lab.program import running
 from tests.lab.prometheus import prometheus
+from tests.lab.releases import Release
 from tests.sysv.kernel import make
 
 NOBODY = "127.0.0.1:1"
@@ -17,13 +18,12 @@ KEYS = range(0x4F560001, 0x4F560001 + 12)
 
 
 @pytest.fixture(scope="module")
-def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def crowded(tmp_path_factory: pytest.TempPathFactory, release: Release) -> Iterator[Site]:
     """Twelve queues with a few messages each; the first was fuller than any other, and is empty by now.
 
     And another host that is down.
     """
     need_root()
-    need("prometheus")
     remove_all_queues()
     first, *others = (make(key) for key in KEYS)
     for number, queue in enumerate(others):
@@ -33,7 +33,10 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         first.send(b"message")
     folder = tmp_path_factory.mktemp("crowded")
     begin = time.time()
-    with running("--collector.queues") as program, prometheus(folder, [*program.addresses(), NOBODY]) as server:
+    with (
+        running("--collector.queues") as program,
+        prometheus(folder, [*program.addresses(), NOBODY], release=release) as server,
+    ):
         server.wait_for("count_over_time(sysv_msg_queue_bytes[1m]) > 5")
         for _ in range(100):
             first.receive()

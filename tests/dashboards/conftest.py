@@ -1,0 +1,13 @@
+"""What is tried with both releases of Prometheus and Alertmanager."""
+
+import pytest
+
+from tests.lab.releases import RELEASES, Release
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def release(request: pytest.FixtureRequest) -> Release:
+    """The old one, and then the new one."""
+    found = RELEASES[request.param]
+    found.need()
+    return found
