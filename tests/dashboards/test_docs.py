@@ -1,0 +1,64 @@
+"""What docs/alerts.md and docs/dashboards.md tell a reader to type works, with folders of our own."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.dashboards.boards import NAMES
+from tests.lab.releases import Release
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in docs/ that name that language."""
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def moved(text: str, folder: Path) -> str:
+    """With /etc and /var in a folder."""
+    return re.sub(r"(?<= )/(etc|var)/", rf"{folder}/\1/", text)
+
+
+def typed(script: str, where: Path) -> str:
+    """Type it there; what was printed."""
+    done = subprocess.run(["sh", "-eu"], input=script, cwd=where, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_rules_are_loaded_as_the_page_says(tmp_path: Path, release: Release) -> None:
+    install, _ = blocks("alerts.md", "sh")
+    typed(moved(install, tmp_path), ROOT)
+    (configuration,) = blocks("alerts.md", "yaml")
+    config = tmp_path / "prometheus.yml"
+    config.write_text(moved(configuration, tmp_path))
+    checked = subprocess.run(
+        [release.promtool, "check", "config", str(config)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "10 rules found" in checked.stdout
+    assert "24 rules found" in checked.stdout
+
+
+def test_alertmanager_is_asked_as_the_page_says(release: Release) -> None:
+    """In the folder with the example, by the release's own tool."""
+    _, ask = blocks("alerts.md", "sh")
+    said = typed(ask.replace("amtool", release.amtool), ROOT / "dashboards" / "alertmanager")
+    assert "SUCCESS" in said
+    assert said.endswith("openvpn-mq-page\n")
+
+
+def test_dashboards_are_provisioned_as_the_page_says(tmp_path: Path) -> None:
+    install, build = blocks("dashboards.md", "sh")
+    assert build == "python -m dashboards\n", "which test_build.py tries"
+    *copies, restart = install.splitlines()
+    assert restart == "systemctl restart grafana-server"
+    typed(moved("\n".join(copies), tmp_path), ROOT)
+    placed = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    folder = "var/lib/grafana/dashboards/openvpn-mq"
+    assert placed == {
+        "etc/grafana/provisioning/dashboards/openvpn-mq.yml",
+        *(f"{folder}/{name}.json" for name in NAMES),
+    }
