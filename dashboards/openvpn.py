@@ -150,13 +150,13 @@ BOARD = Board(
                   "Lines a minute that mean trouble without being a script failure; none where there is none.",
                   Query(busiest(rate("openvpn_log_events_total{}", "event", seconds=60), "event"),
                         "{{event}}", "orange"),
-                  source="log", unit=PER_MINUTE, bars=True, width=8),
+                  source="log", unit=PER_MINUTE, bars=True),
             graph("Packets dropped",
                   "Packets a minute that OpenVPN says it dropped; none where it drops none. Output saturation and mbuf "
                   "are told from verb 4 on only.",
                   Query(busiest(rate("openvpn_packets_dropped_total{}", "reason", seconds=60), "reason"),
                         "{{reason}}", "red"),
-                  source="log", unit=PER_MINUTE, bars=True, width=8),
+                  source="log", unit=PER_MINUTE, bars=True),
             graph("Lines about message queues",
                   "Lines a minute of the site's own scripts that speak of a message queue, and lines that matched the "
                   "configuration's log_rules; none where there are none.",
@@ -164,7 +164,7 @@ BOARD = Board(
                         "queue {{kind}}", "orange"),
                   Query(busiest(rate("openvpn_log_rule_matches_total{}", "rule", seconds=60), "rule"),
                         "rule {{rule}}"),
-                  source="log", unit=PER_MINUTE, bars=True, width=8),
+                  source="log", unit=PER_MINUTE, bars=True),
             graph("Log lines (top 4)",
                   "Lines read a minute, and lines that OpenVPN left out because of --mute. No line at all "
                   "for long: the log is silent, and so are the counters that come from it.",
@@ -182,7 +182,7 @@ BOARD = Board(
                         texts={1: ("works", "transparent"), 0: ("fails", "semi-dark-red")}, steps=FILLED, width=90),
                  Column("Took", "max by (instance, collector) (openvpn_mq_scrape_collector_duration_seconds{})",
                         unit="s", width=100)],
-                source="exporter", sort="State", ascending=True, height=8, width=12,
+                source="exporter", sort="State", ascending=True, height=8,
             ),
         ],
     },
