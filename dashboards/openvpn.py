@@ -182,7 +182,7 @@ BOARD = Board(
                         texts={1: ("works", "transparent"), 0: ("fails", "semi-dark-red")}, steps=FILLED, width=90),
                  Column("Took", "max by (instance, collector) (openvpn_mq_scrape_collector_duration_seconds{})",
                         unit="s", width=100)],
-                source="exporter", sort="State", ascending=True, height=8,
+                source="exporter", sort="State", ascending=True, height=10,
             ),
         ],
     },
