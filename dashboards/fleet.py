@@ -3,7 +3,7 @@
 from dashboards.board import Board
 from dashboards.graphs import PER_MINUTE, Query, graph
 from dashboards.panels import FILLING, FILLING_PERCENT, ZERO_IS_BETTER, ZERO_IS_GOOD, headline
-from dashboards.queries import FILL, MOST, PERCENT_FULL, busiest, count_kinds, rate, top, worst
+from dashboards.queries import FILL, MOST, PERCENT_FULL, count_kinds, events, top, worst
 from dashboards.tables import DOWN, LOST, NOTED, Column, address, rows
 
 _DOWN = "up{} == bool 0"
@@ -133,20 +133,18 @@ BOARD = Board(
             graph("Scripts and plugins that failed, by host (top 8)",
                   "Failures a minute, as OpenVPN's log reports them; the eight hosts with the most, none where there "
                   "are none.",
-                  Query(busiest(rate("openvpn_script_failures_total{}", "instance", seconds=60), "instance"),
-                        "{{instance}}", "red"),
+                  Query(events("openvpn_script_failures_total{}", "instance"), "{{instance}}", "red"),
                   source="log", unit=PER_MINUTE, most=1, width=10).height(10),
             graph("Sends refused (EAGAIN), by host (top 8)",
                   "Messages a minute that non-blocking senders lost because the queue was full, counted in the "
                   "kernel; the eight hosts with the most, none where there are none.",
-                  Query(busiest(rate('sysv_msg_queue_send_failures_total{errno="EAGAIN"}', "instance", seconds=60),
-                                "instance"), "{{instance}}", "red"),
+                  Query(events('sysv_msg_queue_send_failures_total{errno="EAGAIN"}', "instance"),
+                        "{{instance}}", "red"),
                   source="trace", unit=PER_MINUTE, most=1),
             graph("Status updates dropped, by host (top 8)",
                   "Status updates a minute that openvpn-mq-hook could not put on their queue; the eight hosts with "
                   "the most, none where there are none.",
-                  Query(busiest(rate("openvpn_status_updates_dropped_total{}", "instance", seconds=60), "instance"),
-                        "{{instance}}", "red"),
+                  Query(events("openvpn_status_updates_dropped_total{}", "instance"), "{{instance}}", "red"),
                   source="updates", unit=PER_MINUTE, most=1),
         ],
         "Exporters": [

@@ -4,7 +4,7 @@ from dashboards.board import Board, Variable
 from dashboards.columns import SERVERS
 from dashboards.graphs import PER_MINUTE, Query, graph
 from dashboards.panels import NEUTRAL, ZERO_IS_GOOD, headline
-from dashboards.queries import busiest, mirrored, quantile, rate, top
+from dashboards.queries import busiest, events, mirrored, rate, slowest, top
 from dashboards.tables import FILLED, Column, address, rows
 
 _SERVER = "{{server}} @ {{instance}}"
@@ -72,24 +72,20 @@ BOARD = Board(
             graph("Scripts failed, by the log",
                   "Failed scripts and plugins a minute, by hook and reason, as OpenVPN's log reports them; none where "
                   "nothing fails.",
-                  Query(busiest(rate("openvpn_script_failures_total{}", "hook", "reason", seconds=60),
-                                "hook", "reason"), "{{hook}} {{reason}}", "red"),
+                  Query(events("openvpn_script_failures_total{}", "hook", "reason"), "{{hook}} {{reason}}", "red"),
                   source="log", unit=PER_MINUTE, bars=True),
             graph("Scripts failed, by the hook",
                   "Scripts a minute that openvpn-mq-hook saw end badly, by hook and reason; none where nothing fails.",
-                  Query(busiest(rate("openvpn_hook_failures_total{}", "hook", "reason", seconds=60), "hook", "reason"),
-                        "{{hook}} {{reason}}", "red"),
+                  Query(events("openvpn_hook_failures_total{}", "hook", "reason"), "{{hook}} {{reason}}", "red"),
                   source="hooks", unit=PER_MINUTE, bars=True),
             graph("Scripts run (top 8)",
                   "Scripts started a minute under openvpn-mq-hook; the eight most frequent ones of the time range.",
-                  Query(busiest(rate("openvpn_hook_runs_total{}", "hook", "server", "instance", seconds=60),
-                                "hook", "server", "instance"), _HOOK),
+                  Query(events("openvpn_hook_runs_total{}", "hook", "server", "instance"), _HOOK),
                   source="hooks", unit=PER_MINUTE),
             graph("How long scripts take (top 4)",
                   "For 50 % and 99 % of the scripts; the four slowest of the time range. OpenVPN serves nobody else "
                   "meanwhile.",
-                  *(Query(busiest(quantile(share, _DURATIONS, "hook", "server", "instance"),
-                                  "hook", "server", "instance", most=4, counter=_DURATIONS),
+                  *(Query(slowest(share, _DURATIONS, "hook", "server", "instance", most=4),
                           f"{name} {_HOOK}", colour)
                     for share, name, colour in ((0.99, "p99", "purple"), (0.5, "p50", "blue"))),
                   source="runs", unit="s", sparse=True),
@@ -108,24 +104,22 @@ BOARD = Board(
         "Status updates and management": [
             graph("Status updates (top 4 each)",
                   "Updates a minute that openvpn-mq-hook tried to put on a queue, and those that never reached it.",
-                  Query(busiest(rate("openvpn_status_updates_total{}", "queue", "instance", seconds=60),
-                                "queue", "instance", most=4), "tried {{queue}} @ {{instance}}"),
-                  Query(busiest(rate("openvpn_status_updates_dropped_total{}", "reason", "queue", seconds=60),
-                                "reason", "queue", most=4), "dropped {{reason}} {{queue}}", "red"),
+                  Query(events("openvpn_status_updates_total{}", "queue", "instance", most=4),
+                        "tried {{queue}} @ {{instance}}"),
+                  Query(events("openvpn_status_updates_dropped_total{}", "reason", "queue", most=4),
+                        "dropped {{reason}} {{queue}}", "red"),
                   source="updates", unit=PER_MINUTE, most=1),
             graph("Management command delay (top 4)",
                   "From sending load-stats to its reply, for 99 % of the polls, and the age of a command that still "
                   "waits for its reply; the four slowest servers of the time range.",
-                  Query(busiest(quantile(0.99, _DELAYS, "server", "instance"), "server", "instance", most=4,
-                                counter=_DELAYS), f"p99 {_SERVER}", "purple"),
+                  Query(slowest(0.99, _DELAYS, "server", "instance", most=4), f"p99 {_SERVER}", "purple"),
                   Query(busiest("openvpn_management_command_pending_seconds{}", "server", "instance", most=4),
                         f"pending {_SERVER}", "orange"),
                   source="management", unit="s", sparse=True),
             graph("Management polls that failed",
                   "Polls a minute without a proper answer; none where all are answered. busy: somebody else holds the "
                   "socket.",
-                  Query(busiest(rate("openvpn_management_command_failures_total{}", "reason", seconds=60), "reason"),
-                        "{{reason}}", "red"),
+                  Query(events("openvpn_management_command_failures_total{}", "reason"), "{{reason}}", "red"),
                   source="management", unit=PER_MINUTE, bars=True),
             graph("Age of the status file (top 8)",
                   "Time since the TIME inside the file. A saw-tooth as high as the interval of --status is healthy.",
@@ -148,30 +142,26 @@ BOARD = Board(
         "Log": [
             graph("Troubles in the log",
                   "Lines a minute that mean trouble without being a script failure; none where there is none.",
-                  Query(busiest(rate("openvpn_log_events_total{}", "event", seconds=60), "event"),
-                        "{{event}}", "orange"),
+                  Query(events("openvpn_log_events_total{}", "event"), "{{event}}", "orange"),
                   source="log", unit=PER_MINUTE, bars=True),
             graph("Packets dropped",
                   "Packets a minute that OpenVPN says it dropped; none where it drops none. Output saturation and mbuf "
                   "are told from verb 4 on only.",
-                  Query(busiest(rate("openvpn_packets_dropped_total{}", "reason", seconds=60), "reason"),
-                        "{{reason}}", "red"),
+                  Query(events("openvpn_packets_dropped_total{}", "reason"), "{{reason}}", "red"),
                   source="log", unit=PER_MINUTE, bars=True),
             graph("Lines about message queues",
                   "Lines a minute of the site's own scripts that speak of a message queue, and lines that matched the "
                   "configuration's log_rules; none where there are none.",
-                  Query(busiest(rate("openvpn_log_message_queue_lines_total{}", "kind", seconds=60), "kind"),
-                        "queue {{kind}}", "orange"),
-                  Query(busiest(rate("openvpn_log_rule_matches_total{}", "rule", seconds=60), "rule"),
-                        "rule {{rule}}"),
+                  Query(events("openvpn_log_message_queue_lines_total{}", "kind"), "queue {{kind}}", "orange"),
+                  Query(events("openvpn_log_rule_matches_total{}", "rule"), "rule {{rule}}"),
                   source="log", unit=PER_MINUTE, bars=True),
             graph("Log lines (top 4)",
                   "Lines read a minute, and lines that OpenVPN left out because of --mute. No line at all "
                   "for long: the log is silent, and so are the counters that come from it.",
                   Query(top(rate("openvpn_log_lines_total{}", "server", "instance", seconds=60),
                             "server", "instance", most=4), f"read {_SERVER}"),
-                  Query(busiest(rate("openvpn_log_suppressed_lines_total{}", "server", "instance", seconds=60),
-                                "server", "instance", most=4), f"muted {_SERVER}", "orange"),
+                  Query(events("openvpn_log_suppressed_lines_total{}", "server", "instance", most=4),
+                        f"muted {_SERVER}", "orange"),
                   source="log", unit=PER_MINUTE, most=1),
             rows(
                 "Collectors",

@@ -55,11 +55,6 @@ def rate(counter: str, *by: str, seconds: int = 1) -> str:
     return f"{factor}sum by ({', '.join(by)}) (rate({counter}[$__rate_interval]))"
 
 
-def quantile(share: float, buckets: str, *by: str) -> str:
-    """The value below which that share of the histogram's observations lies, while there are any."""
-    return f"histogram_quantile({share}, sum by ({', '.join(['le', *by])}) (rate({buckets}[$__rate_interval]))) >= 0"
-
-
 def top(expression: str, *by: str, most: int = MOST) -> str:
     """The series that were highest at any time of the range, told apart by those labels: forty lines are none."""
     return f"({expression}) and on ({', '.join(by)}) topk({most}, {_peak(expression)})"
@@ -75,6 +70,17 @@ def busiest(expression: str, *by: str, most: int = MOST, counter: str = "") -> s
     there = f"rate({counter}[$__rate_interval])" if counter else expression
     found = f"({expression}) and on ({', '.join(by)}) topk({most}, {risen})"
     return f"{found} or on () ({_none(there, by[0])} unless on () ({risen}))"
+
+
+def events(counter: str, *by: str, most: int = MOST) -> str:
+    """What the counter rises by in a minute, by those labels, as busiest."""
+    return busiest(rate(counter, *by, seconds=60), *by, most=most)
+
+
+def slowest(share: float, buckets: str, *by: str, most: int = MOST) -> str:
+    """The value below which that share of the histogram's observations lies, by those labels, as busiest."""
+    rates = f"sum by ({', '.join(['le', *by])}) (rate({buckets}[$__rate_interval]))"
+    return busiest(f"histogram_quantile({share}, {rates}) >= 0", *by, most=most, counter=buckets)
 
 
 def mirrored(expression: str) -> str:

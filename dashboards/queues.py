@@ -4,7 +4,7 @@ from dashboards.board import Board, Variable
 from dashboards.columns import IDENTITY, KERNEL_LIMITS, QUEUES
 from dashboards.graphs import PER_MINUTE, Query, graph
 from dashboards.panels import FILLING, FILLING_PERCENT, NEUTRAL, ZERO_IS_BETTER, ZERO_IS_GOOD, headline
-from dashboards.queries import FILL, PEAK_PERCENT, PERCENT_FULL, SILENCE, busiest, mirrored, quantile, rate, top
+from dashboards.queries import FILL, PEAK_PERCENT, PERCENT_FULL, SILENCE, busiest, events, mirrored, rate, slowest, top
 from dashboards.tables import address, rows
 
 _QUEUE = "{{queue}} @ {{instance}}"
@@ -105,8 +105,7 @@ BOARD = Board(
             graph("Time in msgsnd, p99 (top 8)",
                   "How long msgsnd took, for 99 % of the calls; the eight slowest queues: more than microseconds means "
                   "that senders had to wait for room.",
-                  Query(busiest(quantile(0.99, _WAITS, "queue", "instance"), "queue", "instance", counter=_WAITS),
-                        _QUEUE),
+                  Query(slowest(0.99, _WAITS, "queue", "instance"), _QUEUE),
                   source="trace", unit="s", sparse=True),
             graph("Mean time in queue (top 8)",
                   "Messages waiting over messages received per second (Little's law): how old a message is on average "
@@ -123,8 +122,8 @@ BOARD = Board(
             graph("Sends refused (top 8)",
                   "msgsnd calls a minute that failed, by errno; none where none does. EAGAIN: the queue was full, the "
                   "message is lost. EIDRM: the queue was removed. EACCES: no permission.",
-                  Query(busiest(rate("sysv_msg_queue_send_failures_total{}", "errno", "queue", "instance", seconds=60),
-                                "errno", "queue", "instance"), f"{{{{errno}}}} {_QUEUE}", "red"),
+                  Query(events("sysv_msg_queue_send_failures_total{}", "errno", "queue", "instance"),
+                        f"{{{{errno}}}} {_QUEUE}", "red"),
                   source="trace", unit=PER_MINUTE, most=1),
             rows(
                 "Kernel limits",
