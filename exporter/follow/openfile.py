@@ -55,9 +55,7 @@ class OpenFile:
             os.close(self._fd)
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         self.identity = (status.st_dev, status.st_ino)
-        self.met = (
-            status.st_mtime_ns
-        )  # its mtime when a name last led to it; whoever follows a name to it again sets it
+        self.met = status.st_mtime_ns  # its mtime when a name last led to it; set anew when a name does so again
         self._seen: tuple[int, int] | None = None  # size and mtime, when everything up to the end had been read
         self._mark = Mark(self.identity, 0, b"", b"", self.met, cut=False)
 
@@ -92,7 +90,7 @@ class OpenFile:
         offset = os.fstat(self._fd).st_size
         while offset > 0:
             start = max(0, offset - BATCH)
-            found = os.pread(self._fd, offset - start, start).rfind(b"\n")
+            found = self.part(start, offset - start).rfind(b"\n")
             if found >= 0:
                 self._pass_to(start + found + 1)
                 return
@@ -165,7 +163,7 @@ class OpenFile:
 
     def _pass_to(self, offset: int) -> None:
         start = max(0, offset - _WINDOW)
-        window, head = os.pread(self._fd, offset - start, start), os.pread(self._fd, min(offset, _WINDOW), 0)
+        window, head = self.part(start, offset - start), self.part(0, min(offset, _WINDOW))
         self._seen = None
         self._mark = Mark(self.identity, offset, head, window, self.met, cut=False)
 

@@ -10,6 +10,7 @@ import yaml
 FOLDER = Path(__file__).parent.parent.parent / "dashboards" / "rules"
 RECORDING = FOLDER / "recording.yml"
 ALERTS = FOLDER / "alerts.yml"
+ALERTMANAGER = FOLDER.parent / "alertmanager"
 TESTS = sorted((FOLDER / "tests").glob("*.yml"))
 
 Rule = dict[str, Any]

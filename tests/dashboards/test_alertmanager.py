@@ -1,12 +1,11 @@
 """The example for Alertmanager, as its own tool reads it; tests/dashboards/test_chain.py has it at work."""
 
 import subprocess
-from pathlib import Path
 
-from tests.dashboards.rulebook import alerts
+from tests.dashboards.rulebook import ALERTMANAGER, alerts
 from tests.lab.releases import Release
 
-CONFIG = Path(__file__).parents[2] / "dashboards" / "alertmanager" / "alertmanager.yml"
+CONFIG = ALERTMANAGER / "alertmanager.yml"
 
 
 def amtool(release: Release, *arguments: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.conftest import need, need_root, remove_all_queues
-from tests.dashboards.rulebook import ALERTS, RECORDING
+from tests.dashboards.rulebook import ALERTMANAGER, ALERTS, RECORDING
 from tests.hook.hooks import HOOK, lines
 from tests.lab.alertmanager import Alertmanager, Listener, alertmanager
 from tests.lab.openvpn import Lab, wait_until
@@ -26,7 +26,6 @@ from tests.sysv.kernel import make, set_limit
 
 KEYS = {"status": 0x4F560001, "commands": 0x4F560002, "routes": 0x4F560003}
 GRAFANA = "https://grafana.example.org"
-FOLDER = ALERTS.parent.parent / "alertmanager"
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -66,7 +65,7 @@ def watch(stack: ExitStack, folder: Path, release: Release, targets: list[str]) 
     """The shipped files, with addresses of our own for those that an operator is to fill in."""
     listener = Listener()
     stack.callback(listener.close)
-    shipped = (FOLDER / "alertmanager.yml").read_text()
+    shipped = (ALERTMANAGER / "alertmanager.yml").read_text()
     addresses = {"http://chat.example.org/hooks/openvpn-mq": "/chat", "http://oncall.example.org/openvpn-mq": "/oncall"}
     for example, path in addresses.items():
         assert example in shipped
@@ -75,7 +74,7 @@ def watch(stack: ExitStack, folder: Path, release: Release, targets: list[str]) 
     folder.mkdir()
     config = folder / "alertmanager.yml"
     config.write_text(shipped)
-    (folder / "openvpn-mq.tmpl").write_text((FOLDER / "openvpn-mq.tmpl").read_text())
+    (folder / "openvpn-mq.tmpl").write_text((ALERTMANAGER / "openvpn-mq.tmpl").read_text())
     manager = stack.enter_context(alertmanager(config, release))
     server = stack.enter_context(
         prometheus(

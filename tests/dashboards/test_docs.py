@@ -5,15 +5,12 @@ import subprocess
 from pathlib import Path
 
 from tests.dashboards.boards import NAMES
+from tests.dashboards.rulebook import ALERTMANAGER
 from tests.lab.releases import Release
+from tests.markdown import blocks
 
 ROOT = Path(__file__).parents[2]
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The code blocks of a page in docs/ that name that language."""
-    text = (ROOT / "docs" / page).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+ALERTS_PAGE, DASHBOARDS_PAGE = ((ROOT / "docs" / page).read_text() for page in ("alerts.md", "dashboards.md"))
 
 
 def moved(text: str, folder: Path) -> str:
@@ -29,9 +26,9 @@ def typed(script: str, where: Path) -> str:
 
 
 def test_rules_are_loaded_as_the_page_says(tmp_path: Path, release: Release) -> None:
-    install, _ = blocks("alerts.md", "sh")
+    install, _ = blocks(ALERTS_PAGE, "sh")
     typed(moved(install, tmp_path), ROOT)
-    (configuration,) = blocks("alerts.md", "yaml")
+    (configuration,) = blocks(ALERTS_PAGE, "yaml")
     config = tmp_path / "prometheus.yml"
     config.write_text(moved(configuration, tmp_path))
     checked = subprocess.run(
@@ -44,14 +41,14 @@ def test_rules_are_loaded_as_the_page_says(tmp_path: Path, release: Release) -> 
 
 def test_alertmanager_is_asked_as_the_page_says(release: Release) -> None:
     """In the folder with the example, by the release's own tool."""
-    _, ask = blocks("alerts.md", "sh")
-    said = typed(ask.replace("amtool", release.amtool), ROOT / "dashboards" / "alertmanager")
+    _, ask = blocks(ALERTS_PAGE, "sh")
+    said = typed(ask.replace("amtool", release.amtool), ALERTMANAGER)
     assert "SUCCESS" in said
     assert said.endswith("openvpn-mq-page\n")
 
 
 def test_dashboards_are_provisioned_as_the_page_says(tmp_path: Path) -> None:
-    install, build = blocks("dashboards.md", "sh")
+    install, build = blocks(DASHBOARDS_PAGE, "sh")
     assert build == "python -m dashboards\n", "which test_build.py tries"
     *copies, restart = install.splitlines()
     assert restart == "systemctl restart grafana-server"

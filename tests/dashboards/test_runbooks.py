@@ -11,6 +11,7 @@ from tests.conftest import need
 from tests.dashboards.boards import BOARDS
 from tests.dashboards.rulebook import alerts, promtool, recorded
 from tests.lab.releases import OLD
+from tests.markdown import blocks
 from tests.test_docs import declared
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -21,16 +22,11 @@ METRIC = re.compile(r"\b(?:[a-z_]+:)?(?:sysv_msg|openvpn_)\w+(?::\w+)?")
 each_page = pytest.mark.parametrize("name", PAGES)
 
 
-def code(name: str, language: str) -> list[str]:
-    """The page's blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[name], re.MULTILINE | re.DOTALL)
-
-
 def queries(name: str) -> list[str]:
     """What the page has of PromQL, in blocks and within sentences."""
     prose = re.sub(r"^```.*?^```", "", PAGES[name], flags=re.MULTILINE | re.DOTALL)
     within = [span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", prose) if METRIC.search(span)]
-    return [*code(name, "promql"), *within]
+    return [*blocks(PAGES[name], "promql"), *within]
 
 
 def test_each_alert_has_one_and_each_belongs_to_an_alert() -> None:
@@ -56,7 +52,7 @@ def test_it_tells_how_to_look(name: str) -> None:
 @each_page
 def test_commands_are_of_this_shell(name: str) -> None:
     need("bash")
-    for block in code(name, "sh"):
+    for block in blocks(PAGES[name], "sh"):
         checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
         assert (checked.returncode, checked.stderr) == (0, ""), block
 

@@ -15,6 +15,7 @@ from tests.lab.messages import in_c, with_tracefs
 from tests.lab.program import running
 from tests.lab.prometheus import prometheus
 from tests.lab.test_trace import Traced, until
+from tests.markdown import blocks
 from tests.sysv.kernel import make, set_limit
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ def test_queries(tmp_path: Path) -> None:
     """One queue that drops, one that blocks, one that nobody receives from, one where messages lie for a while."""
     need_root()
     need("bpftrace", "prometheus")
-    drops, share, blocked, slow, orphan, lying = re.findall(r"^```promql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    drops, share, blocked, slow, orphan, lying = blocks(PAGE, "promql")
     rules = yaml.safe_load((ROOT / "dashboards" / "rules" / "recording.yml").read_text())
     (record,) = [rule for group in rules["groups"] for rule in group["rules"] if rule["record"] == lying.strip()]
     with (

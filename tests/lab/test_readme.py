@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from exporter.cli import _parser
+from tests import markdown
 from tests.conftest import need
 from tests.lab.program import running
 from tests.lab.prometheus import prometheus
@@ -26,7 +27,7 @@ PAGES = [
 
 def blocks(language: str) -> list[str]:
     """The README's code blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return markdown.blocks(README, language)
 
 
 @pytest.mark.usefixtures("queues")
