@@ -33,7 +33,7 @@ tools:
 	@command -v apt-get > /dev/null || { echo "make tools knows apt-get only; install with your own: $(TOOLS)"; exit 1; }
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TOOLS)
-	tests/lab/next-release.sh .tools
+	tests/support/next-release.sh .tools
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/pip
 	$(VENV)/bin/pip install --quiet --editable .

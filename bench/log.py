@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.lab.openvpn import Lab
-from tests.lab.program import Program, running
+from tests.support.openvpn import Lab
+from tests.support.program import Program, running
 
 HERE = Path(__file__).parent
 IDLE_SECONDS = 20

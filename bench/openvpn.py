@@ -35,7 +35,13 @@ def listing(count: int, version: int) -> bytes:
         routes = [f"10.8.{n >> 8}.{n & 255},client{n},10.0.{n >> 8}.{n & 255}:4711,{when}" for n in range(count)]
         titles = "Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since"
         head = ["OpenVPN CLIENT LIST", f"Updated,{when}", titles]
-        tail = ["ROUTING TABLE", "Virtual Address,Common Name,Real Address,Last Ref", *routes, "GLOBAL STATS", "END"]
+        tail = [
+            "ROUTING TABLE",
+            "Virtual Address,Common Name,Real Address,Last Ref",
+            *routes,
+            "GLOBAL STATS",
+            "END",
+        ]
         return "".join(line + "\n" for line in [*head, *rows, *tail]).encode()
     titles = (
         "HEADER,CLIENT_LIST,Common Name,Real Address,Virtual Address,Virtual IPv6 Address,Bytes Received,"

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter.trace.child import command, environment
+from exporter.trace.bpftrace import command, environment
 
 PAIRS = 300_000
 ROUNDS = 7

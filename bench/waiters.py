@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from exporter.sysv.tasks import scan, system_calls
+from exporter.sysv.sleepers import scan, system_calls
 
 THREADS = (200, 5000)
 EACH = 100

@@ -7,14 +7,14 @@ import sys
 from typing import BinaryIO, Final
 
 import exporter
-from exporter.collectors import build_all
-from exporter.exposition import Format, Gathered, Pages, render
-from exporter.metrics import Renderer
-from exporter.runner import Runner
-from exporter.selfmetrics import SelfMetrics
-from exporter.settings import Settings
+from exporter.collectors.context import build_context
+from exporter.collectors.process import SelfMetrics
+from exporter.collectors.registry import build_all
+from exporter.collectors.runner import Runner
+from exporter.config.model import Settings
+from exporter.exposition.pages import Format, Gathered, Pages, render
+from exporter.exposition.render import Renderer
 from exporter.signals import caught
-from exporter.sources import sources
 from exporter.web.handler import Site, compress
 from exporter.web.landing import landing_page
 from exporter.web.server import Server
@@ -64,7 +64,7 @@ class App:
 
 def runner(settings: Settings) -> Runner:
     """All collectors that the settings ask for, ready to start."""
-    built_from = sources(settings)
+    built_from = build_context(settings)
     return Runner(build_all(built_from), before=built_from.queues.forget)
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
 import exporter
-from exporter import configfile, log
+from exporter import logs
 from exporter.app import App, print_once
-from exporter.collectors import TABLE
-from exporter.durations import parse_duration
+from exporter.collectors.process import revision
+from exporter.collectors.registry import COLLECTORS
+from exporter.config import load as config_load
+from exporter.config.durations import parse_duration
+from exporter.config.model import Address, Config, OpenVpnServer, QueueSettings, Settings, TraceSettings
 from exporter.errors import BadInputError, RefusedError
-from exporter.selfmetrics import revision
-from exporter.servers import Server
-from exporter.settings import Address, Config, QueueSettings, Settings, TraceSettings
 from exporter.sysv.sysctl import PROFILES
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status: 0, 2 where the input is wrong, 1 where the system refuses."""
     try:
         options = _parser().parse_args(argv)
-        log.set_up(options.log_level, options.log_format)
+        logs.set_up(options.log_level, options.log_format)
         settings = _settings(options)
         if options.config_check:
             print(f"{options.config_file or 'no configuration file'}: good")
@@ -92,10 +92,10 @@ def _parser() -> argparse.ArgumentParser:
         "--collector.disable-defaults", dest="collector_defaults", action="store_false",
         help="only the collectors that are switched on by their own flag",
     )  # fmt: skip
-    for entry in TABLE:
+    for spec in COLLECTORS:
         collectors.add_argument(
-            f"--collector.{entry.name}", dest=f"collector {entry.name}", action=argparse.BooleanOptionalAction,
-            help=f"{entry.summary} (default {'on' if entry.default else 'off'})",
+            f"--collector.{spec.name}", dest=f"collector {spec.name}", action=argparse.BooleanOptionalAction,
+            help=f"{spec.summary} (default {'on' if spec.default else 'off'})",
         )  # fmt: skip
     collectors.add_argument(
         "--collector.queues.include", dest="include", metavar="REGEX", type=_value(_regex),
@@ -158,19 +158,19 @@ def _parser() -> argparse.ArgumentParser:
         help="where /proc is mounted (default %(default)s)",
     )  # fmt: skip
     parser.add_argument("--once", action="store_true", help="print the metrics once to standard output, and exit")
-    parser.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info", help="(default info)")
+    parser.add_argument("--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="(default info)")
     parser.add_argument(
-        "--log.format", dest="log_format", choices=log.FORMATS, default="logfmt", help="(default logfmt)"
+        "--log.format", dest="log_format", choices=logs.FORMATS, default="logfmt", help="(default logfmt)"
     )
     parser.add_argument("--version", action="version", version=version)
     return parser
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    config = configfile.load(options.config_file) if options.config_file else Config()
+    config = config_load.load(options.config_file) if options.config_file else Config()
     if options.logs:
         config = dataclasses.replace(config, servers=_servers(config, options.logs))
-    switched = {entry.name: getattr(options, f"collector {entry.name}") for entry in TABLE}
+    switched = {spec.name: getattr(options, f"collector {spec.name}") for spec in COLLECTORS}
     return Settings(
         config=config,
         listen=tuple(options.listen or [Address("", 10049)]),
@@ -193,14 +193,14 @@ def _settings(options: argparse.Namespace) -> Settings:
     )
 
 
-def _servers(config: Config, logs: Sequence[Path]) -> tuple[Server, ...]:
+def _servers(config: Config, logs: Sequence[Path]) -> tuple[OpenVpnServer, ...]:
     if config.servers:
         raise BadInputError("--openvpn.log goes without servers in the configuration file; give the log there")
     names = [path.stem for path in logs]
     for name in names:
         if names.count(name) > 1:
             raise BadInputError(f"two files of --openvpn.log would be server {name!r}; name them in a --config.file")
-    return tuple(Server(path.stem, log=path.absolute()) for path in logs)
+    return tuple(OpenVpnServer(path.stem, log=path.absolute()) for path in logs)
 
 
 def _address(text: str) -> Address:

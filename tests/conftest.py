@@ -1,67 +1,26 @@
-"""What every test stands on: an IPC namespace of its own, and the tools that it needs."""
+"""What every test relies on: an IPC namespace of its own."""
 
-import contextlib
-import ctypes
-import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import sysv_ipc
 from hypothesis import HealthCheck, settings
+
+from tests.support.needs import leave_ipc_namespace, need_private_queues, remove_all_queues
 
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-CLONE_NEWIPC = 0x08000000
-
-_private = False
-
 
 def pytest_sessionstart() -> None:
-    """Leave the host's IPC namespace, for this process and all that it starts: no test can touch a real queue."""
-    global _private  # noqa: PLW0603  # pytest calls this once, and fixtures ask how it went
-    _private = ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWIPC) == 0
-
-
-def missing(what: str) -> None:
-    """End the test because something is not there: a failure on CI, a skip that says what to do elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-def need(*programs: str) -> None:
-    """Skip (on CI: fail) where one of the programs that `make tools` installs is missing."""
-    places = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
-    for program in programs:
-        if not any(Path(place, program).exists() for place in places):
-            missing(f"{program} is not installed; run as root: make tools")
-
-
-def need_root() -> None:
-    """Skip (on CI: fail) where the tests do not run as root."""
-    if os.geteuid() != 0:
-        missing("this test makes namespaces; run as root: make test")
+    """Leave the host's IPC namespace before any test runs."""
+    leave_ipc_namespace()
 
 
 @pytest.fixture
 def queues() -> Iterator[None]:
     """An empty set of message queues, in a namespace of the tests' own; whatever is made is removed."""
-    if not _private:
-        missing("cannot make a private IPC namespace (unshare --ipc); run as root: make test")
+    need_private_queues()
     remove_all_queues()
     yield
     remove_all_queues()
-
-
-def remove_all_queues() -> None:
-    """Every queue of the tests' own namespace; only ever called there."""
-    assert _private
-    listing = subprocess.run(["ipcs", "-q"], capture_output=True, text=True, check=True).stdout
-    for line in listing.splitlines():
-        if line.startswith("0x"):
-            with contextlib.suppress(sysv_ipc.ExistentialError):  # its maker was quicker
-                sysv_ipc.remove_message_queue(int(line.split()[1]))

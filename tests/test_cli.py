@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import _parser, _settings, main
-from exporter.durations import parse_duration
-from exporter.servers import Server, TcpAddress, UnixAddress
-from exporter.settings import Address, Settings
-from exporter.sysv.names import Ftok, NamedQueue
+from exporter.config.durations import parse_duration
+from exporter.config.model import Address, OpenVpnServer, Settings, TcpAddress, UnixAddress
+from exporter.sysv.keys import Ftok, NamedQueue
 
 
 def settings(*flags: str) -> Settings:
@@ -179,7 +178,7 @@ servers:
         NamedQueue('with "quotes"', 0xFFFFFFFE),
     )
     assert config.servers == (
-        Server(
+        OpenVpnServer(
             name="udp1194",
             log=Path("/var/log/openvpn/server.log"),
             hooks=Path("/var/log/openvpn/hooks.jsonl"),
@@ -192,7 +191,7 @@ servers:
             status=Path("/run/openvpn-server/status-server.log"),
             status_interval=60,
         ),
-        Server(name="tcp443", journal="openvpn-server@tcp443.service", management=TcpAddress("::1", 7505)),
+        OpenVpnServer(name="tcp443", journal="openvpn-server@tcp443.service", management=TcpAddress("::1", 7505)),
     )
     assert main([f"--config.file={path}", "--config.check"]) == 0
     assert capsys.readouterr().out == f"{path}: good\n"

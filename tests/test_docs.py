@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import exporter
-from exporter.metrics import Metric
+from exporter.exposition.families import Metric
 
 DOCS = Path(__file__).parent.parent / "docs"
 ROW = re.compile(r"^\| ([a-z_]+) \| (gauge|counter|histogram) \| ([a-z_, ]*)\| (.*)\|$", re.MULTILINE)

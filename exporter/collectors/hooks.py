@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from exporter.collector import Collector, CollectorFaultError, Families
+from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.context import BuildContext
+from exporter.exposition.families import Metric
+from exporter.follow.base import Source
 from exporter.follow.file import FollowedFile
 from exporter.follow.follower import Follower
 from exporter.follow.positions import Positions
-from exporter.follow.source import Source
-from exporter.log import Notices
-from exporter.metrics import Metric
+from exporter.logs import StateLog
 from exporter.openvpn.hookrecord import DROPS, FAILURES, HOOKS, End, Run, Start, parse
 from exporter.openvpn.hookruns import OpenRuns
-from exporter.processes import gone
-from exporter.sources import Sources
-from exporter.sysv.names import Ftok, NamedQueue, QueueNames
+from exporter.procfs import gone
+from exporter.sysv.keys import Ftok, NamedQueue
+from exporter.sysv.names import QueueNames
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class _Record(Source):
         self.open = OpenRuns(positions.load(name), lambda runs: positions.save(name, runs))
         self.known = False  # whether all has been read once, so that `open` is the truth
         self._look_at = 0.0
-        self._notices = Notices(_log)
+        self._notices = StateLog(_log)
 
     def poll(self) -> bool:
         """As Source has it."""
@@ -175,13 +176,13 @@ class _Record(Source):
     def _take(self, batch: bytes) -> None:
         for line in parse(batch):
             if line is None:
-                self._notices.raise_(
+                self._notices.problem(
                     "form", f"{self._path} has lines that are not openvpn-mq-hook's; they are left out"
                 )
                 continue
             server = self.server(line.run)
             if server is None:
-                self._notices.raise_(
+                self._notices.problem(
                     "server",
                     f"{self._path} has lines of a server that is none of {', '.join(self.servers)}; they are left out: "
                     "give the hook that name by --server, or rename the server in the configuration",
@@ -226,20 +227,20 @@ class HooksCollector(Collector):
         families = [*self._counts.collect(), RUNNING.family(list(running.values()), servers, hooks)]
         faults = [record.fault for record in self._records if record.fault]
         if faults:
-            raise CollectorFaultError("; ".join(faults), families)
+            raise PartialResultError("; ".join(faults), families)
         return families
 
 
-def build(sources: Sources) -> HooksCollector | None:
+def build(context: BuildContext) -> HooksCollector | None:
     """From the servers that have a record; None for a single look, which follows nothing."""
-    settings = sources.settings
+    settings = context.settings
     servers: dict[Path, list[str]] = {}
     for server in settings.config.servers:
         if server.hooks:
             servers.setdefault(server.hooks, []).append(server.name)
     if not servers or settings.once:
         return None
-    counts = _Counts([name for names in servers.values() for name in names], settings.config.queue_names, sources.names)
+    counts = _Counts([name for names in servers.values() for name in names], settings.config.queue_names, context.names)
     positions = Positions(settings.state_directory)
     records = [_Record(path, names, counts, positions, settings.procfs) for path, names in servers.items()]
     return HooksCollector(records, counts)

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from exporter.collector import Collector, Families
-from exporter.metrics import Family, Metric
-from exporter.sources import Sources
+from exporter.collectors.base import Collector, Families
+from exporter.collectors.context import BuildContext
+from exporter.exposition.families import Family, Metric
 from exporter.sysv.sysctl import PROFILES, Recommended, read_limits
 
 MSGMNB: Final = Metric(
@@ -53,6 +53,6 @@ class LimitsCollector(Collector):
         return families
 
 
-def build(sources: Sources) -> LimitsCollector:
+def build(context: BuildContext) -> LimitsCollector:
     """From the flags."""
-    return LimitsCollector(sources.settings.procfs, PROFILES[sources.settings.limits_profile])
+    return LimitsCollector(context.settings.procfs, PROFILES[context.settings.limits_profile])

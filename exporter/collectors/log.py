@@ -8,14 +8,15 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from exporter.collector import Collector, CollectorFaultError, Families
+from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.context import BuildContext
+from exporter.config.model import LogRule, OpenVpnServer
+from exporter.exposition.families import Metric
+from exporter.follow.base import Source
 from exporter.follow.file import FollowedFile
 from exporter.follow.follower import Follower
 from exporter.follow.journal import FollowedUnit
 from exporter.follow.positions import Positions
-from exporter.follow.source import Source
-from exporter.logrules import LogRule
-from exporter.metrics import Metric
 from exporter.openvpn.logline import (
     DROPS,
     EVENTS,
@@ -34,8 +35,6 @@ from exporter.openvpn.logline import (
     queue_kind,
     split,
 )
-from exporter.servers import Server
-from exporter.sources import Sources
 
 _log = logging.getLogger(__name__)
 
@@ -199,19 +198,19 @@ class LogCollector(Collector):
         self._follower.stop()
 
     def collect(self) -> Families:
-        """All counters; CollectorFaultError, with them, while a log cannot be read."""
+        """All counters; PartialResultError, with them, while a log cannot be read."""
         families = [family for counter in self._counters.all() for family in counter.collect()]
         families += self._counters.last_line.collect()
         errors = READ_ERRORS.family([source.errors for source in self._sources.values()], list(self._sources))
         faults = [f"server {server}: {source.fault}" for server, source in self._sources.items() if source.fault]
         if faults:
-            raise CollectorFaultError("; ".join(faults), [*families, errors])
+            raise PartialResultError("; ".join(faults), [*families, errors])
         return [*families, errors]
 
 
-def build(sources: Sources) -> LogCollector | None:
+def build(context: BuildContext) -> LogCollector | None:
     """A source for each server that has a log or a journal unit; nothing can be counted in a single look."""
-    settings = sources.settings
+    settings = context.settings
     servers = [server for server in settings.config.servers if server.log or server.journal]
     if not servers or settings.once:
         return None
@@ -221,7 +220,7 @@ def build(sources: Sources) -> LogCollector | None:
     return LogCollector(followed, counters, remembering=settings.state_directory is not None)
 
 
-def _source(server: Server, counters: Counters, positions: Positions) -> Source:
+def _source(server: OpenVpnServer, counters: Counters, positions: Positions) -> Source:
     counters.begin(server.name)
     log = ServerLog(server.name, counters)
     if server.journal:

@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
-from exporter.collector import Collector, Families
-from exporter.collectors.shared import CONNECTED_CLIENTS
-from exporter.metrics import Family, Kind, Metric
+from exporter.collectors.base import CONNECTED_CLIENTS, Collector, Families
+from exporter.collectors.context import BuildContext
+from exporter.config.model import OpenVpnServer
+from exporter.exposition.families import Family, Kind, Metric
 from exporter.openvpn.management import Reason
-from exporter.polling.poller import Known, Outcome, Poller
-from exporter.servers import Server
-from exporter.sources import Sources
+from exporter.probes.poller import Known, Outcome, Poller
 
 
 def _metric(name: str, kind: Kind, help_text: str, *labels: str) -> Metric:
@@ -96,7 +95,7 @@ _AT_ONCE: Final = 16  # servers that a single look polls at the same time
 class ManagementCollector(Collector):
     """Serves what a poller for each server has learned in the background; a single look polls right now instead."""
 
-    def __init__(self, servers: Sequence[Server], procfs: Path, *, once: bool) -> None:
+    def __init__(self, servers: Sequence[OpenVpnServer], procfs: Path, *, once: bool) -> None:
         """`servers`: those that have a management address."""
         self._once = once
         self._commands = COMMANDS.counter()
@@ -170,8 +169,8 @@ def _each(metric: Metric, values: Mapping[str, float | None]) -> Family:
     return metric.family(list(known.values()), list(known))
 
 
-def build(sources: Sources) -> ManagementCollector | None:
+def build(context: BuildContext) -> ManagementCollector | None:
     """From the configured servers; None where none has a management address."""
-    settings = sources.settings
+    settings = context.settings
     servers = [server for server in settings.config.servers if server.management]
     return ManagementCollector(servers, settings.procfs, once=settings.once) if servers else None

@@ -3,13 +3,13 @@
 import time
 from typing import Final
 
-from exporter.collector import Collector, Families
-from exporter.metrics import Family, Metric
-from exporter.scraped import ScrapedQueues
-from exporter.sources import Sources
-from exporter.steady import Steady
-from exporter.sysv.accounts import edition, groups, users
-from exporter.sysv.names import key_texts
+from exporter.collectors.base import Collector, Families
+from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import ScrapedQueues
+from exporter.exposition.families import Family, Metric
+from exporter.memo import MemoizeLast
+from exporter.sysv.ids import edition, groups, users
+from exporter.sysv.keys import key_texts
 from exporter.sysv.peaks import Peaks
 from exporter.sysv.queues import UNKNOWN_LIMIT, Queues
 from exporter.sysv.sampler import Sampler
@@ -85,12 +85,12 @@ class QueuesCollector(Collector):
         self._queues = queues
         self._peaks = peaks
         self._sampler = sampler
-        self._owners = Steady(users)
-        self._groups = Steady(groups)
-        self._creators = Steady(users)
-        self._keys = Steady(key_texts)
-        self._msqids = Steady(lambda msqids: list(map(str, msqids)))
-        self._modes = Steady(lambda modes: [f"{mode:04o}" for mode in modes])
+        self._owners = MemoizeLast(users)
+        self._groups = MemoizeLast(groups)
+        self._creators = MemoizeLast(users)
+        self._keys = MemoizeLast(key_texts)
+        self._msqids = MemoizeLast(lambda msqids: list(map(str, msqids)))
+        self._modes = MemoizeLast(lambda modes: [f"{mode:04o}" for mode in modes])
 
     def start(self) -> None:
         """Begin sampling."""
@@ -147,9 +147,9 @@ class QueuesCollector(Collector):
         return families
 
 
-def build(sources: Sources) -> QueuesCollector:
+def build(context: BuildContext) -> QueuesCollector:
     """With a sampler, except for a single look, between which and the next there is nothing to sample."""
-    settings = sources.settings.queues
+    settings = context.settings.queues
     peaks = Peaks(settings.peak_window)
-    sampler = None if sources.settings.once else Sampler(sources.reader, peaks, settings.sample_interval)
-    return QueuesCollector(sources.queues, peaks, sampler)
+    sampler = None if context.settings.once else Sampler(context.reader, peaks, settings.sample_interval)
+    return QueuesCollector(context.queues, peaks, sampler)

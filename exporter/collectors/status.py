@@ -6,15 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.collector import Collector, CollectorFaultError, Families
-from exporter.collectors.shared import CONNECTED_CLIENTS
-from exporter.log import Notices
-from exporter.metrics import Metric
+from exporter.collectors.base import CONNECTED_CLIENTS, Collector, Families, PartialResultError
+from exporter.collectors.context import BuildContext
+from exporter.config.model import OpenVpnServer
+from exporter.exposition.families import Metric
+from exporter.logs import StateLog
 from exporter.openvpn.freshness import Freshness
 from exporter.openvpn.status import Status, Whole, read_status
-from exporter.polling.statusfile import current_time, read_whole
-from exporter.servers import Server
-from exporter.sources import Sources
+from exporter.probes.statusfile import current_time, read_whole
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ _LOOK_LEAST: Final = 0.25
 class _Watched:
     """One server's status file."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: OpenVpnServer) -> None:
         assert server.status is not None  # noqa: S101  # the collector makes them only for servers that have one
         self.name = server.name
         self.path = server.status
@@ -104,7 +103,7 @@ class _Watched:
 class StatusCollector(Collector):
     """Reads every file at every scrape; a thread looks at their times in between, to count the updates missed."""
 
-    def __init__(self, servers: Sequence[Server], *, once: bool) -> None:
+    def __init__(self, servers: Sequence[OpenVpnServer], *, once: bool) -> None:
         """`servers`: those that have a status file."""
         self._once = once
         self._files = [_Watched(server) for server in servers]
@@ -112,7 +111,7 @@ class StatusCollector(Collector):
         self._pause = max(_LOOK_LEAST, min(_LOOK_MOST, shortest / 4))
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
-        self._notices = Notices(_log)
+        self._notices = StateLog(_log)
 
     def start(self) -> None:
         """Begin watching."""
@@ -126,14 +125,14 @@ class StatusCollector(Collector):
             self._thread.join(1.0)  # a file system that does not answer may hold it longer: let it
 
     def collect(self) -> Families:
-        """The files as they are; CollectorFaultError where one cannot be read."""
+        """The files as they are; PartialResultError where one cannot be read."""
         for file in self._files:
             file.read()
             self._tell(file)
         families = list(self._families())
         faults = [f"{file.path} of server {file.name}: {file.fault}" for file in self._files if file.fault]
         if faults:
-            raise CollectorFaultError("; ".join(faults), families)
+            raise PartialResultError("; ".join(faults), families)
         return families
 
     def _families(self) -> Families:
@@ -157,9 +156,9 @@ class StatusCollector(Collector):
     def _tell(self, file: _Watched) -> None:
         if file.state in ("missing", "empty"):
             message = f"the status file {file.path} of server {file.name} is {file.state}"
-            self._notices.raise_(file.name, message, server=file.name)
+            self._notices.problem(file.name, message, server=file.name)
         else:
-            self._notices.clear(file.name, f"the status file {file.path} of server {file.name} is there again")
+            self._notices.resolved(file.name, f"the status file {file.path} of server {file.name} is there again")
 
     def _run(self) -> None:
         while not self._stopping.wait(self._pause):
@@ -167,8 +166,8 @@ class StatusCollector(Collector):
                 file.glance()
 
 
-def build(sources: Sources) -> StatusCollector | None:
+def build(context: BuildContext) -> StatusCollector | None:
     """From the configured servers; None where none has a status file."""
-    settings = sources.settings
+    settings = context.settings
     servers = [server for server in settings.config.servers if server.status]
     return StatusCollector(servers, once=settings.once) if servers else None

@@ -12,15 +12,15 @@ from typing import Final
 
 from prometheus_client.core import HistogramMetricFamily
 
-from exporter.collector import Collector, CollectorFaultError, Families
-from exporter.metrics import Metric
-from exporter.sources import Sources
+from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.context import BuildContext
+from exporter.exposition.families import Metric
 from exporter.sysv.names import labels
 from exporter.sysv.queues import MalformedError
-from exporter.sysv.tasks import own_ipc_namespace, system_calls
-from exporter.trace.child import Child, command, environment
-from exporter.trace.input import Input
-from exporter.trace.tally import ERRNOS, WAITS, Tally, identify
+from exporter.sysv.sleepers import own_ipc_namespace, system_calls
+from exporter.trace.bpftrace import Child, command, environment
+from exporter.trace.pipe import Input
+from exporter.trace.totals import ERRNOS, WAITS, Tally, identify
 
 _SCOPE: Final = "counted in the kernel by bpftrace since it started, for the exporter's own IPC namespace"
 
@@ -89,11 +89,11 @@ _GIVE_UP: Final = 4.0  # times that: the child is replaced
 class TraceCollector(Collector):
     """Follows bpftrace in a thread of its own."""
 
-    def __init__(self, sources: Sources, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings = settings = sources.settings
-        self._reader = sources.reader
-        self._names = sources.names
-        self._queues = sources.queues
+    def __init__(self, context: BuildContext, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings = context.settings
+        self._reader = context.reader
+        self._names = context.names
+        self._queues = context.queues
         self._clock = clock
         self._tally = Tally(settings.trace.max_queues)
         self._source = self._choose(settings.trace.input)
@@ -114,24 +114,24 @@ class TraceCollector(Collector):
             self._thread.join()
 
     def collect(self) -> Families:
-        """The counters; CollectorFaultError with them where bpftrace does not speak just now."""
+        """The counters; PartialResultError with them where bpftrace does not speak just now."""
         if system_calls() is None:
-            raise CollectorFaultError("programs on this machine may use ipc(2) for msgsnd, which is not counted")
+            raise PartialResultError("programs on this machine may use ipc(2) for msgsnd, which is not counted")
         if self._tally.prints == 0:
             if self._source.fault or self._silence() > self._patience():
-                raise CollectorFaultError(self._source.fault or "bpftrace says nothing")
+                raise PartialResultError(self._source.fault or "bpftrace says nothing")
             return []  # it takes a second or two to start
         own = own_ipc_namespace()
         if self._tally.namespace not in (None, own):
-            raise CollectorFaultError(
+            raise PartialResultError(
                 f"bpftrace counts IPC namespace {self._tally.namespace}, the exporter lives in {own}: "
                 "run both in the same"
             )
         families = self._families()
         if self._source.fault:
-            raise CollectorFaultError(self._source.fault, families)
+            raise PartialResultError(self._source.fault, families)
         if self._silence() > self._patience():
-            raise CollectorFaultError(
+            raise PartialResultError(
                 "bpftrace has stopped speaking; what it counts is not seen until it goes on", families
             )
         return families
@@ -212,6 +212,6 @@ def _histogram(counts: dict[str, Counter[str]]) -> HistogramMetricFamily:
     return family
 
 
-def build(sources: Sources) -> TraceCollector | None:
+def build(context: BuildContext) -> TraceCollector | None:
     """Nothing for a single look, which has nothing to count yet."""
-    return None if sources.settings.once else TraceCollector(sources)
+    return None if context.settings.once else TraceCollector(context)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from exporter.collector import Collector, CollectorFaultError, Families
-from exporter.metrics import Family, Metric
-from exporter.scraped import ScrapedQueues
-from exporter.sources import Sources
+from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import ScrapedQueues
+from exporter.exposition.families import Family, Metric
 from exporter.sysv.queues import Queues
-from exporter.sysv.tasks import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls
+from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class WaitersCollector(Collector):
         self._not_before = 0.0
 
     def collect(self) -> Families:
-        """Gauges by queue; CollectorFaultError with what needs no rights where threads cannot be looked at."""
+        """Gauges by queue; PartialResultError with what needs no rights where threads cannot be looked at."""
         look = self._queues.look()
         queues, queue = look.chosen, look.labels
         running = [
@@ -69,11 +69,11 @@ class WaitersCollector(Collector):
             *self._running(RECEIVER_RUNNING, queues.lrpid, queue),
         ]
         if self._calls is None:
-            raise CollectorFaultError(_UNKNOWN_MACHINE, running)
+            raise PartialResultError(_UNKNOWN_MACHINE, running)
         try:
             asleep = self._sleepers(self._calls, queues)
         except DeniedError as error:
-            raise CollectorFaultError(str(error), running) from None
+            raise PartialResultError(str(error), running) from None
         return [
             BLOCKED_SENDERS.family([asleep.senders.get(msqid, 0) for msqid in queues.msqid], queue),
             WAITING_RECEIVERS.family([asleep.receivers.get(msqid, 0) for msqid in queues.msqid], queue),
@@ -97,19 +97,19 @@ class WaitersCollector(Collector):
         return [metric.family([int(known[pid]) for pid in pids], queue)]
 
 
-def build(sources: Sources) -> WaitersCollector | None:
+def build(context: BuildContext) -> WaitersCollector | None:
     """Nothing, and one line in the log, where /proc does not permit it.
 
     Where it was asked for by its own flag it is there all the same, and fails.
     """
-    settings = sources.settings
+    settings = context.settings
     if not settings.collectors.get("waiters"):
         refusal = _refusal(settings.procfs)
         if refusal:
             if not settings.once:  # a look every minute from cron is not to write a line every minute
                 _log.info("collector waiters is off: %s", refusal)
             return None
-    return WaitersCollector(sources.queues, settings.procfs, system_calls())
+    return WaitersCollector(context.queues, settings.procfs, system_calls())
 
 
 def _refusal(procfs: Path) -> str | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from exporter.follow import rotation
+from exporter.follow.base import Source, Take
 from exporter.follow.openfile import Mark, OpenFile, ReplacedError
 from exporter.follow.positions import Positions
-from exporter.follow.source import Source, Take
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.follow.source import Source
+from exporter.follow.base import Source
 
 _INTERVAL: Final = 0.5  # seconds between looks, each a few system calls a file
 

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any, Final
 
+from exporter.follow.base import BATCH, Source, Take
 from exporter.follow.positions import Positions
-from exporter.follow.source import BATCH, Source, Take
 
 _PATIENCE: Final = 30.0  # seconds to find the journal's end in
 _MOST: Final = 4 * 1024 * 1024  # bytes of one entry as JSON; a longer one is a line that nobody can read

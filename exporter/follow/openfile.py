@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from exporter.follow.source import BATCH
+from exporter.follow.base import BATCH
 
 _WINDOW: Final = 1024  # bytes of the head, and of what stands right before the offset
 

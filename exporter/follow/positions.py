@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.errors import RefusedError
-from exporter.log import Notices
+from exporter.logs import StateLog
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Positions:
     def __init__(self, folder: Path | None) -> None:
         """Make the folder where it is missing. Raises RefusedError where positions cannot be written to it."""
         self._folder = folder
-        self._notices = Notices(_log)
+        self._notices = StateLog(_log)
         if folder:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,12 +60,12 @@ class Positions:
         try:
             write_atomically(path, json.dumps(position).encode())
         except OSError as error:
-            self._notices.raise_(
+            self._notices.problem(
                 source,
                 f"cannot remember the position of {source} in {path}: {error.strerror}; a restart will repeat lines",
             )
         else:
-            self._notices.clear(source, f"the position of {source} is remembered again")
+            self._notices.resolved(source, f"the position of {source} is remembered again")
 
     @staticmethod
     def _path(folder: Path, source: str) -> Path:

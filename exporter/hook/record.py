@@ -41,7 +41,7 @@ class Record:
 
 def _remedy(path: str, mode: int, number: int | None) -> str:
     try:
-        from exporter.hook.remedy import remedy  # costs time, and is rarely needed
+        from exporter.hook.advice import remedy  # costs time, and is rarely needed
 
         return remedy(path, mode, number)
     except Exception as error:  # noqa: BLE001  # good advice is no reason to refuse a client

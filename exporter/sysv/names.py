@@ -1,37 +1,14 @@
 """The queue label: a name that outlives the queue's removal and re-creation."""
 
 import logging
-import re
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable
 
 import sysv_ipc
 
-from exporter.log import Notices
+from exporter.logs import StateLog
+from exporter.sysv.keys import Ftok, NamedQueue, key_texts
 
 _log = logging.getLogger(__name__)
-
-# What this module makes up itself; a configured name of that form could be another queue's.
-RESERVED: Final = re.compile(r"0x[0-9a-f]{8}|private:[0-9]+")
-
-
-class Ftok(NamedTuple):
-    """A key as programs derive it with ftok(3): from a file's inode and device and a project id of 1 to 255."""
-
-    path: str
-    id: int
-
-
-class NamedQueue(NamedTuple):
-    """A name that the configuration gives to a key; `key` unsigned, as ipcs prints it."""
-
-    name: str
-    key: int | Ftok
-
-
-def key_texts(keys: Sequence[int]) -> list[str]:
-    """Keys as ipcs prints them: 0x and eight hex digits. One % for all, as there may be tens of thousands."""
-    return ("0x%08x " * len(keys) % tuple(keys)).split()
 
 
 class QueueNames:
@@ -39,7 +16,7 @@ class QueueNames:
 
     def __init__(self, named: Iterable[NamedQueue]) -> None:
         self._named = tuple(named)
-        self._notices = Notices(_log)
+        self._notices = StateLog(_log)
 
     def by_key(self) -> dict[int, str]:
         """Configured names by key, as of now; a file that is not there gives no name, and one warning."""
@@ -51,10 +28,10 @@ class QueueNames:
             other = names.setdefault(number, name)
             topic = f"{name} has a key of its own"
             if other == name:
-                self._notices.clear(topic, f"queue name {name!r}: has a key of its own again")
+                self._notices.resolved(topic, f"queue name {name!r}: has a key of its own again")
             else:
                 message = f"queue name {name!r}: its key 0x{number:08x} is that of {other!r}, which keeps it"
-                self._notices.raise_(topic, message)
+                self._notices.problem(topic, message)
         return names
 
     def _ftok(self, name: str, source: Ftok) -> int | None:
@@ -65,9 +42,9 @@ class QueueNames:
             message = (
                 f"queue name {name!r}: ftok of {source.path} fails ({reason}); no queue has this name until it works"
             )
-            self._notices.raise_(name, message)
+            self._notices.problem(name, message)
             return None
-        self._notices.clear(name, f"queue name {name!r}: ftok of {source.path} works")
+        self._notices.resolved(name, f"queue name {name!r}: ftok of {source.path} works")
         return key & 0xFFFFFFFF  # ftok gives a signed key_t
 
 

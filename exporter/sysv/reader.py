@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from exporter.log import Notices
+from exporter.logs import StateLog
 from exporter.sysv.msgctl import MsgCtl, Walk, system_msgctl, walk
 from exporter.sysv.queues import NO_QUEUES, Queues, parse_proc
 
@@ -17,20 +17,20 @@ class QueueReader:
         """`msgctl`: the call, or the reason why there is none; the system's own where not given."""
         self._table = procfs / "sysvipc" / "msg"
         self._msgctl = system_msgctl() if msgctl is None else msgctl
-        self._notices = Notices(_log)
+        self._notices = StateLog(_log)
 
     def read(self) -> Queues:
         """Every queue once. Raises OSError or MalformedError where neither source can be read."""
         reading = Walk(NO_QUEUES, self._msgctl) if isinstance(self._msgctl, str) else walk(self._msgctl)
         queues = reading.queues
         if reading.refusal is None:
-            self._notices.clear("msgctl", "the limits of the queues can be read again")
+            self._notices.resolved("msgctl", "the limits of the queues can be read again")
         else:
             everything = parse_proc(self._table.read_text())
             known = set(queues.msqid)
             others = everything.take([place for place, msqid in enumerate(everything.msqid) if msqid not in known])
             if others.msqid:
-                self._notices.raise_(
+                self._notices.problem(
                     "msgctl",
                     f"{reading.refusal}; reading {self._table}, which does not tell the queues' limits: "
                     "sysv_msg_queue_limit_bytes is left out",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from exporter.log import Notices
+from exporter.logs import StateLog
 from exporter.sysv.peaks import Peaks
 from exporter.sysv.reader import QueueReader
 
@@ -31,7 +31,7 @@ class Sampler:
         self._cpu_time = cpu_time
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._notices = Notices(_log)
+        self._notices = StateLog(_log)
 
     def start(self) -> None:
         """Begin sampling, at once."""
@@ -49,10 +49,10 @@ class Sampler:
         try:
             queues = self._reader.read()
         except Exception as error:  # noqa: BLE001  # the scrape tells of the same fault in its own way; go on
-            self._notices.raise_("read", f"cannot sample the queues between scrapes: {error}")
+            self._notices.problem("read", f"cannot sample the queues between scrapes: {error}")
         else:
             self._peaks.add(time.monotonic(), queues)
-            self._notices.clear("read", "sampling the queues again")
+            self._notices.resolved("read", "sampling the queues again")
         return max(self._interval, (self._cpu_time() - before) / _SHARE)
 
     def _run(self) -> None:

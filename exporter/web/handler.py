@@ -6,8 +6,8 @@ import zlib
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, NamedTuple
 
-from exporter.exposition import Pages, negotiate
-from exporter.selfmetrics import SelfMetrics
+from exporter.collectors.process import SelfMetrics
+from exporter.exposition.pages import Pages, negotiate
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import threading
 from http.server import ThreadingHTTPServer
 from typing import Any, Final
 
+from exporter.config.model import Address
 from exporter.errors import RefusedError
-from exporter.settings import Address
 from exporter.web.handler import Handler, Site
 
 _log = logging.getLogger(__name__)

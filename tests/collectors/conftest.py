@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.openvpn import Lab
+from tests.support.openvpn import Lab
 
 
 @pytest.fixture

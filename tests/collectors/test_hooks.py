@@ -12,18 +12,17 @@ from typing import Any
 
 import pytest
 
-from exporter.collector import CollectorFaultError
+from exporter.collectors.base import PartialResultError
+from exporter.collectors.context import build_context
 from exporter.collectors.hooks import HooksCollector, build
-from exporter.exposition import Format, render
-from exporter.metrics import Renderer
-from exporter.servers import Server
-from exporter.settings import Config, Settings
-from exporter.sources import sources
-from exporter.sysv.names import Ftok, NamedQueue
-from tests.conftest import need
-from tests.hook.hooks import HOOK, PATH, run, script
-from tests.lab.openvpn import wait_until
-from tests.lab.program import Samples, samples
+from exporter.config.model import Config, OpenVpnServer, Settings
+from exporter.exposition.pages import Format, render
+from exporter.exposition.render import Renderer
+from exporter.sysv.keys import Ftok, NamedQueue
+from tests.support.hooks import HOOK, PATH, run, script
+from tests.support.needs import need
+from tests.support.openvpn import wait_until
+from tests.support.program import Samples, samples
 
 CONNECT = {**PATH, "script_type": "client-connect"}
 
@@ -39,7 +38,7 @@ class Life:
         self.fault = None
         try:
             families = list(self.collector.collect())
-        except CollectorFaultError as fault:
+        except PartialResultError as fault:
             families, self.fault = list(fault.families), str(fault)
         return samples(b"".join(render(families, Format.TEXT, Renderer())).decode())
 
@@ -58,8 +57,8 @@ class Life:
 
 @contextmanager
 def life(record: Path, *names: NamedQueue, servers: tuple[str, ...] = ("vpn",), **settings: Any) -> Iterator[Life]:
-    config = Config(queue_names=names, servers=tuple(Server(name, hooks=record) for name in servers))
-    collector = build(sources(Settings(config=config, **settings)))
+    config = Config(queue_names=names, servers=tuple(OpenVpnServer(name, hooks=record) for name in servers))
+    collector = build(build_context(Settings(config=config, **settings)))
     assert collector
     collector.start()
     try:
@@ -110,7 +109,7 @@ def test_what_is_known_in_advance_is_there_at_zero(record: Path) -> None:
 
 
 def test_before_the_record_has_been_read_nothing_is_known(record: Path) -> None:
-    collector = build(sources(Settings(config=Config(servers=(Server("vpn", hooks=record),)))))
+    collector = build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
     assert collector
     assert Life(collector).value("hook_running", **LABELS) is None
     assert Life(collector).value("hook_runs_total", **LABELS) == 0
@@ -291,7 +290,7 @@ def test_lines_of_others_are_left_out(record: Path, tmp_path: Path, caplog: pyte
 def test_a_record_that_is_missing(tmp_path: Path) -> None:
     """It fails and says why; how many run is not known; it recovers by itself, and counts from the first line on."""
     record = tmp_path / "hooks.jsonl"
-    collector = build(sources(Settings(config=Config(servers=(Server("vpn", hooks=record),)))))
+    collector = build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
     assert collector
     collector.start()
     try:
@@ -325,6 +324,6 @@ def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_follow() -> None:
     """Without a record, and for a single look, there is no collector."""
-    assert build(sources(Settings())) is None
-    servers = (Server("vpn", hooks=Path("/nonexistent")),)
-    assert build(sources(Settings(config=Config(servers=servers), once=True))) is None
+    assert build(build_context(Settings())) is None
+    servers = (OpenVpnServer("vpn", hooks=Path("/nonexistent")),)
+    assert build(build_context(Settings(config=Config(servers=servers), once=True))) is None

@@ -9,18 +9,16 @@ from typing import Any
 import pytest
 
 import exporter.collectors.log
-from exporter import configfile
-from exporter.collector import CollectorFaultError
+from exporter.collectors.base import PartialResultError
+from exporter.collectors.context import build_context
 from exporter.collectors.log import Counters, LogCollector, ServerLog, build
+from exporter.config import load as config_load
+from exporter.config.model import Config, LogRule, OpenVpnServer, Settings
 from exporter.errors import BadInputError, RefusedError
-from exporter.logrules import LogRule
-from exporter.metrics import Metric
+from exporter.exposition.families import Metric
 from exporter.openvpn.logline import HOOKS
-from exporter.servers import Server
-from exporter.settings import Config, Settings
-from exporter.sources import sources
-from tests.lab.openvpn import wait_until
-from tests.lab.program import Program, running
+from tests.support.openvpn import wait_until
+from tests.support.program import Program, running
 
 WARNING = b"WARNING: Failed running command (--client-connect): external program exited with error status: 1\n"
 DATED = b"2026-11-23 20:40:09 "
@@ -109,7 +107,7 @@ def test_any_bytes_are_counted() -> None:
 def rules(tmp_path: Path, text: str) -> tuple[LogRule, ...]:
     config = tmp_path / "config.yml"
     config.write_text(f"log_rules:\n{text}")
-    return configfile.load(config).log_rules
+    return config_load.load(config).log_rules
 
 
 def test_rules_count_lines_that_match_somewhere(tmp_path: Path) -> None:
@@ -152,20 +150,20 @@ def test_a_rule_that_is_wrong(tmp_path: Path, text: str, complaint: str) -> None
 
 
 def built(**settings: Any) -> LogCollector | None:
-    return build(sources(Settings(**settings)))
+    return build(build_context(Settings(**settings)))
 
 
 def test_nothing_to_read_and_a_single_look() -> None:
     """No server with a log: no collector; --once: none either, for it could only show zeros."""
-    server = Server("s", log=Path("/nowhere/server.log"))
+    server = OpenVpnServer("s", log=Path("/nowhere/server.log"))
     assert built() is None
-    assert built(config=Config(servers=(Server("s"),))) is None
+    assert built(config=Config(servers=(OpenVpnServer("s"),))) is None
     assert built(config=Config(servers=(server,)), once=True) is None
 
 
 def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    config = Config(servers=(Server("s", log=tmp_path / "server.log"),))
+    config = Config(servers=(OpenVpnServer("s", log=tmp_path / "server.log"),))
     with pytest.raises(RefusedError, match=r"cannot write to --state\.directory"):
         built(config=config, state_directory=tmp_path / "file")
 
@@ -175,18 +173,18 @@ def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.log", tmp_path / "bad"
     good.touch()
     bad.mkdir()
-    collector = built(config=Config(servers=(Server("good", log=good), Server("bad", log=bad))))
+    collector = built(config=Config(servers=(OpenVpnServer("good", log=good), OpenVpnServer("bad", log=bad))))
     assert collector
     collector.start()
 
     def works() -> bool:
-        with contextlib.suppress(CollectorFaultError):
+        with contextlib.suppress(PartialResultError):
             return bool(list(collector.collect()))
         return False
 
     try:
         wait_until(lambda: not works(), "the fault")
-        with pytest.raises(CollectorFaultError, match=f"server bad: cannot read {bad}: not a regular file") as raised:
+        with pytest.raises(PartialResultError, match=f"server bad: cannot read {bad}: not a regular file") as raised:
             list(collector.collect())
         assert list(raised.value.families)
         bad.rmdir()

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from exporter.collectors import management
+from exporter.collectors.context import build_context
 from exporter.collectors.management import ManagementCollector
+from exporter.config.model import Config, OpenVpnServer, Settings, UnixAddress
 from exporter.openvpn.clients import OTHERS
-from exporter.servers import Server, UnixAddress
-from exporter.settings import Config, Settings
-from exporter.sources import sources
-from tests.collectors.pages import Samples, collected
-from tests.collectors.watched import REASONS, S, configured, failures, of, wait_value, watching
-from tests.lab.openvpn import Lab, OpenVpn, wait_until
-from tests.polling.fake import Fake, answer
+from tests.support.fake import Fake, answer
+from tests.support.openvpn import Lab, OpenVpn, wait_until
+from tests.support.pages import Samples, collected
+from tests.support.watched import REASONS, S, configured, failures, of, wait_value, watching
 
 
 def alice(samples: Samples) -> tuple[float, float]:
@@ -27,7 +26,9 @@ def alice(samples: Samples) -> tuple[float, float]:
 
 
 def test_before_the_first_poll_counters_are_zero_and_nothing_else_is_claimed() -> None:
-    samples = collected([ManagementCollector([Server("s", management=UnixAddress("/x"))], Path("/proc"), once=False)])
+    samples = collected(
+        [ManagementCollector([OpenVpnServer("s", management=UnixAddress("/x"))], Path("/proc"), once=False)]
+    )
     assert failures(samples) == dict.fromkeys(REASONS, 0.0)
     assert samples.get("openvpn_management_commands_total", S) == 0
     assert samples.get("openvpn_management_command_duration_seconds_count", S) == 0
@@ -169,8 +170,8 @@ def test_clients_have_no_series_unless_asked_for(lab: Lab) -> None:
 
 
 def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(tmp_path: Path) -> None:
-    one = Server("one", management=UnixAddress(str(tmp_path / "one")), management_interval=0.05)
-    two = Server("two", management=UnixAddress(str(tmp_path / "two")), management_interval=0.05)
+    one = OpenVpnServer("one", management=UnixAddress(str(tmp_path / "one")), management_interval=0.05)
+    two = OpenVpnServer("two", management=UnixAddress(str(tmp_path / "two")), management_interval=0.05)
     collector = ManagementCollector([one, two], Path("/proc"), once=False)
     with Fake(UnixAddress(str(tmp_path / "one")), answer) as fake:
         collector.start()
@@ -192,5 +193,5 @@ def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(t
 
 
 def test_without_a_management_address_there_is_no_collector() -> None:
-    config = Config(servers=(Server("s", status=Path("/x")),))
-    assert management.build(sources(Settings(config=config))) is None
+    config = Config(servers=(OpenVpnServer("s", status=Path("/x")),))
+    assert management.build(build_context(Settings(config=config))) is None

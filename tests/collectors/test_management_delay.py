@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.collectors.pages import collected
-from tests.collectors.watched import REASONS, S, configured, failures, of, wait_value, watching
-from tests.lab.openvpn import Lab, OpenVpn
+from tests.support.openvpn import Lab, OpenVpn
+from tests.support.pages import collected
+from tests.support.watched import REASONS, S, configured, failures, of, wait_value, watching
 
 HOLD = """
 import socket, sys

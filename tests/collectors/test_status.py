@@ -11,23 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from exporter.collector import CollectorFaultError
 from exporter.collectors import status
+from exporter.collectors.base import PartialResultError
+from exporter.collectors.context import build_context
+from exporter.collectors.runner import Runner
 from exporter.collectors.status import StatusCollector
-from exporter.runner import Runner
-from exporter.servers import Server, UnixAddress
-from exporter.settings import Config, Settings
-from exporter.sources import sources
-from tests.collectors.pages import Samples, collected
-from tests.lab.openvpn import Lab, wait_until
+from exporter.config.model import Config, OpenVpnServer, Settings, UnixAddress
 from tests.openvpn.test_status import version_1, version_23
+from tests.support.openvpn import Lab, wait_until
+from tests.support.pages import Samples, collected
 
 S = {"server": "s"}
 STATES = {"ok", "stale", "torn", "empty", "missing", "unreadable"}
 
 
 @contextlib.contextmanager
-def watching(*servers: Server) -> Iterator[StatusCollector]:
+def watching(*servers: OpenVpnServer) -> Iterator[StatusCollector]:
     collector = StatusCollector(servers, once=False)
     collector.start()
     try:
@@ -45,7 +44,7 @@ def state(samples: Samples, server: str = "s") -> str:
 
 def look(path: Path, interval: float = 60.0) -> Samples:
     """A collector's first look."""
-    return collected([StatusCollector([Server("s", status=path, status_interval=interval)], once=False)])
+    return collected([StatusCollector([OpenVpnServer("s", status=path, status_interval=interval)], once=False)])
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -53,7 +52,7 @@ def test_a_real_file_of_every_version(version: int) -> None:
     """Clients come, go, and stand twice under one name; a stopped loop is stale and misses updates, then is well."""
     with Lab() as lab:
         server = lab.server(f"status-version {version}")
-        with watching(Server("s", status=server.status, status_interval=1.0)) as collector:
+        with watching(OpenVpnServer("s", status=server.status, status_interval=1.0)) as collector:
 
             def clients(number: int) -> bool:
                 samples = collected([collector])
@@ -91,7 +90,7 @@ def test_a_real_file_of_every_version(version: int) -> None:
 def test_a_script_that_runs_for_long_shows_as_stale_and_missed() -> None:
     with Lab() as lab:
         server = lab.server(f"client-connect {lab.script('connect', 'sleep 6')}")
-        with watching(Server("s", status=server.status, status_interval=1.0)) as collector:
+        with watching(OpenVpnServer("s", status=server.status, status_interval=1.0)) as collector:
             wait_until(lambda: state(collected([collector])) == "ok", "the file is written")
             client = lab.client("alice")
             wait_until(lambda: state(collected([collector])) == "stale", "it is stale while the script runs")
@@ -151,8 +150,8 @@ def test_freshness_is_the_time_inside_not_the_mtime(tmp_path: Path) -> None:
 def test_an_unreadable_file_fails_the_collector_and_serves_the_others(tmp_path: Path) -> None:
     good = tmp_path / "good"
     good.write_bytes(version_23(["alice"], "\t"))
-    collector = StatusCollector([Server("s", status=tmp_path), Server("good", status=good)], once=False)
-    with pytest.raises(CollectorFaultError, match=r"of server s: not a regular file") as caught:
+    collector = StatusCollector([OpenVpnServer("s", status=tmp_path), OpenVpnServer("good", status=good)], once=False)
+    with pytest.raises(PartialResultError, match=r"of server s: not a regular file") as caught:
         collector.collect()
     assert {family.metric.name for family in caught.value.families if hasattr(family, "metric")} >= {
         "openvpn_status_state",
@@ -163,7 +162,7 @@ def test_an_unreadable_file_fails_the_collector_and_serves_the_others(tmp_path: 
 def test_a_missing_file_is_said_once_and_its_return_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     path = tmp_path / "status"
-    runner = Runner({"status": StatusCollector([Server("s", status=path)], once=False)})
+    runner = Runner({"status": StatusCollector([OpenVpnServer("s", status=path)], once=False)})
     for _ in range(3):
         runner.gather()
     path.write_bytes(version_23([], ","))
@@ -187,7 +186,7 @@ def test_missed_updates_are_counted_between_scrapes(tmp_path: Path) -> None:
         return now
 
     begun = write()
-    with watching(Server("s", status=path, status_interval=1.0)) as collector:
+    with watching(OpenVpnServer("s", status=path, status_interval=1.0)) as collector:
         time.sleep(6.0)
         ended = write()
         wait_until(lambda: state(collected([collector])) == "ok", "the new time is seen")
@@ -200,8 +199,8 @@ def test_missed_updates_are_counted_between_scrapes(tmp_path: Path) -> None:
 def test_clients_come_from_the_file_only_where_there_is_no_management_address(tmp_path: Path) -> None:
     path = tmp_path / "status"
     path.write_bytes(version_23(["alice"], ","))
-    one = Server("one", status=path)
-    two = Server("two", status=path, management=UnixAddress("/x"))
+    one = OpenVpnServer("one", status=path)
+    two = OpenVpnServer("two", status=path, management=UnixAddress("/x"))
     samples = collected([StatusCollector([one, two], once=False)])
     assert samples.label_values("openvpn_server_connected_clients", "server") == {"one"}
     assert samples.label_values("openvpn_status_update_time_seconds", "server") == {"one", "two"}
@@ -233,12 +232,12 @@ def test_both_collectors_share_one_page_with_one_family_of_clients() -> None:
 
 
 def test_stopping_ends_the_thread(tmp_path: Path) -> None:
-    with watching(Server("s", status=tmp_path / "status")) as collector:
+    with watching(OpenVpnServer("s", status=tmp_path / "status")) as collector:
         thread = collector._thread  # noqa: SLF001  # there is no other sight of it
         assert thread.is_alive()
     assert not thread.is_alive()
 
 
 def test_without_a_status_file_there_is_no_collector() -> None:
-    config = Config(servers=(Server("s", management=UnixAddress("/x")),))
-    assert status.build(sources(Settings(config=config))) is None
+    config = Config(servers=(OpenVpnServer("s", management=UnixAddress("/x")),))
+    assert status.build(build_context(Settings(config=config))) is None

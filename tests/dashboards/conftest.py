@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.releases import RELEASES, Release
+from tests.support.releases import RELEASES, Release
 
 
 @pytest.fixture(scope="module", params=RELEASES)

@@ -2,8 +2,8 @@
 
 import subprocess
 
-from tests.dashboards.rulebook import ALERTMANAGER, alerts
-from tests.lab.releases import Release
+from tests.support.releases import Release
+from tests.support.rulebook import ALERTMANAGER, alerts
 
 CONFIG = ALERTMANAGER / "alertmanager.yml"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboards.rulebook import ALERTS, RECORDING, TESTS, alerts, cases, promtool
-from tests.lab.releases import OLD, Release
+from tests.support.releases import OLD, Release
+from tests.support.rulebook import ALERTS, RECORDING, TESTS, alerts, cases, promtool
 
 
 def test_releases_are_those_that_are_promised(release: Release) -> None:

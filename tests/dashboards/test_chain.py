@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import need, need_root, remove_all_queues
-from tests.dashboards.rulebook import ALERTMANAGER, ALERTS, RECORDING
-from tests.hook.hooks import HOOK, lines
-from tests.lab.alertmanager import Alertmanager, Listener, alertmanager
-from tests.lab.openvpn import Lab, wait_until
-from tests.lab.program import running
-from tests.lab.prometheus import Prometheus, prometheus
-from tests.lab.releases import RELEASES, Release
-from tests.sysv.kernel import make, set_limit
+from tests.support.alertmanager import Alertmanager, Listener, alertmanager
+from tests.support.hooks import HOOK, lines
+from tests.support.kernel import make, set_limit
+from tests.support.needs import need, need_root, remove_all_queues
+from tests.support.openvpn import Lab, wait_until
+from tests.support.program import running
+from tests.support.prometheus import Prometheus, prometheus
+from tests.support.releases import RELEASES, Release
+from tests.support.rulebook import ALERTMANAGER, ALERTS, RECORDING
 
 KEYS = {"status": 0x4F560001, "commands": 0x4F560002, "routes": 0x4F560003}
 GRAFANA = "https://grafana.example.org"

@@ -4,10 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.dashboards.boards import NAMES
-from tests.dashboards.rulebook import ALERTMANAGER
-from tests.lab.releases import Release
-from tests.markdown import blocks
+from tests.support.boards import NAMES
+from tests.support.markdown import blocks
+from tests.support.releases import Release
+from tests.support.rulebook import ALERTMANAGER
 
 ROOT = Path(__file__).parents[2]
 ALERTS_PAGE, DASHBOARDS_PAGE = ((ROOT / "docs" / page).read_text() for page in ("alerts.md", "dashboards.md"))

@@ -12,17 +12,17 @@ import pytest
 import requests
 import sysv_ipc
 
-from tests.conftest import missing, need, need_root, remove_all_queues
-from tests.dashboards.boards import BOARDS, PANELS, shown_name, substituted
-from tests.dashboards.site import Site, everything
-from tests.hook.hooks import HOOK, lines
-from tests.lab.messages import in_c, with_tracefs
-from tests.lab.openvpn import Lab, wait_until
-from tests.lab.program import running
-from tests.lab.prometheus import prometheus
-from tests.lab.releases import Release
 from tests.lab.test_trace import Traced
-from tests.sysv.kernel import make, set_limit
+from tests.support.boards import BOARDS, PANELS, shown_name, substituted
+from tests.support.hooks import HOOK, lines
+from tests.support.kernel import make, set_limit
+from tests.support.messages import in_c, with_tracefs
+from tests.support.needs import missing, need, need_root, remove_all_queues
+from tests.support.openvpn import Lab, wait_until
+from tests.support.program import running
+from tests.support.prometheus import prometheus
+from tests.support.releases import Release
+from tests.support.site import Site, everything
 
 KEY = 0x4F560001
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards.mutants import Rule, mutants
-from tests.dashboards.rulebook import (
+from tests.support.mutants import Rule, mutants
+from tests.support.releases import OLD
+from tests.support.rulebook import (
     FOLDER,
     alerts,
     cases,
@@ -20,7 +21,6 @@ from tests.dashboards.rulebook import (
     write_rules,
     write_tests,
 )
-from tests.lab.releases import OLD
 
 Tests = Sequence[dict[str, Any]]
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import need_root, remove_all_queues
-from tests.dashboards.boards import PANELS
-from tests.dashboards.rulebook import ALERTS, RECORDING
-from tests.dashboards.site import Site, everything
-from tests.lab.program import running
-from tests.lab.prometheus import prometheus
-from tests.lab.releases import Release
-from tests.sysv.kernel import make
+from tests.support.boards import PANELS
+from tests.support.kernel import make
+from tests.support.needs import need_root, remove_all_queues
+from tests.support.program import running
+from tests.support.prometheus import prometheus
+from tests.support.releases import Release
+from tests.support.rulebook import ALERTS, RECORDING
+from tests.support.site import Site, everything
 
 KEY = 0x4F560001
 LIMITS = {"queues: Old limits", "queues: msgmni used", "queues: Kernel limits"}

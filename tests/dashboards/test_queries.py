@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.dashboards.boards import BOARDS, TARGETS, Document, names
+from tests.support.boards import BOARDS, TARGETS, Document, names
 
 GRAFANA_VARIABLES = {"__rate_interval", "__interval", "__range", "__url_time_range", "__value", "__data"}
 FUNCTIONS = {

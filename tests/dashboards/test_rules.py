@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from grafana_foundation_sdk.models import units
 
-from tests.dashboards.boards import BOARDS, PANELS, Document
+from tests.support.boards import BOARDS, PANELS, Document
 
 KINDS = {"stat", "timeseries", "table"}
 PER_MINUTE = "suffix:/min"

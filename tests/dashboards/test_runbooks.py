@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import need
-from tests.dashboards.boards import BOARDS
-from tests.dashboards.rulebook import alerts, promtool, recorded
-from tests.lab.releases import OLD
-from tests.markdown import blocks
+from tests.support.boards import BOARDS
+from tests.support.markdown import blocks
+from tests.support.needs import need
+from tests.support.releases import OLD
+from tests.support.rulebook import alerts, promtool, recorded
 from tests.test_docs import declared
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"

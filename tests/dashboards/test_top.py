@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import need_root, remove_all_queues
-from tests.dashboards.boards import PANELS
-from tests.dashboards.site import Site, everything
-from tests.lab.program import running
-from tests.lab.prometheus import prometheus
-from tests.lab.releases import Release
-from tests.sysv.kernel import make
+from tests.support.boards import PANELS
+from tests.support.kernel import make
+from tests.support.needs import need_root, remove_all_queues
+from tests.support.program import running
+from tests.support.prometheus import prometheus
+from tests.support.releases import Release
+from tests.support.site import Site, everything
 
 NOBODY = "127.0.0.1:1"
 KEYS = range(0x4F560001, 0x4F560001 + 12)

@@ -10,8 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-from tests.follow.numbered import Account, line
-from tests.lab.openvpn import wait_until
+from tests.support.numbered import Account, line
+from tests.support.openvpn import wait_until
 
 GENERATIONS = 400  # rotated files that are kept: all, however few lives come to reading on a busy machine
 
@@ -89,7 +89,7 @@ def test_lines_counted_over_all_lives_equal_lines_written(tmp_path: Path) -> Non
     writer = Writer(log, random.Random(seed + 1))  # noqa: S311
 
     def begin() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "tests.follow.life", str(log), str(state)])
+        return subprocess.Popen([sys.executable, "-m", "tests.support.life", str(log), str(state)])
 
     life = begin()
     wait_until(state.exists, "the first life remembers where it began")

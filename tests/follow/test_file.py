@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import RefusedError
+from exporter.follow.base import BATCH
 from exporter.follow.openfile import OpenFile, cut_batch
 from exporter.follow.positions import Positions
 from exporter.follow.rotation import reconcile
-from exporter.follow.source import BATCH
 from tests.follow.conftest import Reader
 
 Append = Callable[[bytes], None]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from exporter.follow.base import BATCH
 from exporter.follow.journal import FollowedUnit, JournalError, line_of
 from exporter.follow.positions import Positions
-from exporter.follow.source import BATCH
-from tests.lab.journald import Journald, journald
-from tests.lab.openvpn import wait_until
+from tests.support.journald import Journald, journald
+from tests.support.openvpn import wait_until
 
 UNIT = "openvpn-server@server.service"
 PROGRAM = Path("/proc/self/comm").read_text().strip()  # as journald will know this process

@@ -7,8 +7,8 @@ from pathlib import Path
 from exporter.hook import event
 from exporter.hook.options import HELP
 from exporter.openvpn.hookrecord import DROPS, FAILURES, HOOKS, End, Start, parse
-from tests.hook.hooks import PATH, lines, run, script
 from tests.hook.test_record import CLIENT
+from tests.support.hooks import PATH, lines, run, script
 
 TEXT = (Path(__file__).parents[2] / "docs" / "hook.md").read_text()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exporter.hook import event
 from exporter.hook.jsonline import encode
 from exporter.hook.options import UsageError, parse
-from tests.hook.hooks import HOOK
+from tests.support.hooks import HOOK
 
 _VALUES = st.one_of(st.text(max_size=256), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.none())
 

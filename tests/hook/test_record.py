@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import need, need_root
-from tests.hook.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
-from tests.lab.openvpn import wait_until
+from tests.support.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
+from tests.support.needs import need, need_root
+from tests.support.openvpn import wait_until
 
 SECRETS = {
     "password": "hunter2-password",

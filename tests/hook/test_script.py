@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import need
-from tests.hook.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
-from tests.lab.openvpn import wait_until
+from tests.support.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
+from tests.support.needs import need
+from tests.support.openvpn import wait_until
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 126, 255])

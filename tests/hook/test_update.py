@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import sysv_ipc
 
-from tests.hook.hooks import NOBODY, PATH, last, public_hook, run, script
 from tests.hook.test_record import CLIENT, SECRETS
+from tests.support.hooks import NOBODY, PATH, last, public_hook, run, script
 
 KEY = 0x4F560001
 pytestmark = pytest.mark.usefixtures("queues")

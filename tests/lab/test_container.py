@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import missing, need, need_root
-from tests.lab.prometheus import free_port
-from tests.sysv.kernel import make
+from tests.support.kernel import make
+from tests.support.needs import missing, need, need_root
+from tests.support.prometheus import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}  # needs no container engine

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import sysv_ipc
 
-from tests.hook.hooks import HOOK, lines, public_hook
-from tests.lab.openvpn import Lab, OpenVpn, wait_until
-from tests.lab.program import Program, running
+from tests.support.hooks import HOOK, lines, public_hook
+from tests.support.openvpn import Lab, OpenVpn, wait_until
+from tests.support.program import Program, running
 
 KEY = 0x4F560001
 PASSWORD = "sesame-0f7a"  # noqa: S105  # the one that the test looks for where it must not be

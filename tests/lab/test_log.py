@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.journald import Journald, journald
-from tests.lab.openvpn import Lab, OpenVpn, wait_until
-from tests.lab.program import Program, running
+from tests.support.journald import Journald, journald
+from tests.support.openvpn import Lab, OpenVpn, wait_until
+from tests.support.program import Program, running
 
 WARNING = "WARNING: Failed running command (--client-connect): external program exited with error status: 1"
 Counts = dict[tuple[str, ...], float]

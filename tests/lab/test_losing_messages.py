@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.trace.child import PROGRAM
-from tests.conftest import need, need_root
-from tests.lab.messages import in_c, with_tracefs
-from tests.lab.program import running
-from tests.lab.prometheus import prometheus
+from exporter.trace.bpftrace import PROGRAM
 from tests.lab.test_trace import Traced, until
-from tests.markdown import blocks
-from tests.sysv.kernel import make, set_limit
+from tests.support.kernel import make, set_limit
+from tests.support.markdown import blocks
+from tests.support.messages import in_c, with_tracefs
+from tests.support.needs import need, need_root
+from tests.support.program import running
+from tests.support.prometheus import prometheus
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "losing-messages.md").read_text()

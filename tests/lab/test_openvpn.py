@@ -2,7 +2,7 @@
 
 import subprocess
 
-from tests.lab.openvpn import Lab
+from tests.support.openvpn import Lab
 
 
 def test_clients_connect_and_the_tunnel_carries_packets() -> None:

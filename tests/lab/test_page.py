@@ -14,11 +14,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.collectors import trace
-from exporter.metrics import Metric
-from tests.conftest import missing, need
-from tests.lab.program import Program, running
-from tests.lab.prometheus import prometheus
-from tests.sysv.kernel import make, make_many, set_limit
+from exporter.exposition.families import Metric
+from tests.support.kernel import make, make_many, set_limit
+from tests.support.needs import missing, need
+from tests.support.program import Program, running
+from tests.support.prometheus import prometheus
 from tests.test_docs import documented
 
 GOLDEN = Path(__file__).parent / "golden.prom"

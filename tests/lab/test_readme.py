@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from exporter.cli import _parser
-from tests import markdown
-from tests.conftest import need
-from tests.lab.program import running
-from tests.lab.prometheus import prometheus
-from tests.sysv.kernel import make, set_limit
+from tests.support import markdown
+from tests.support.kernel import make, set_limit
+from tests.support.needs import need
+from tests.support.program import running
+from tests.support.prometheus import prometheus
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import sysv_ipc
 
-from tests.conftest import need, need_root, remove_all_queues
-from tests.lab.messages import elsewhere, in_c, in_perl, in_python, with_tracefs
-from tests.lab.program import Program, Samples, running
-from tests.sysv.kernel import make, set_limit
+from tests.support.kernel import make, set_limit
+from tests.support.messages import elsewhere, in_c, in_perl, in_python, with_tracefs
+from tests.support.needs import need, need_root, remove_all_queues
+from tests.support.program import Program, Samples, running
 
 MARKER = 0x7FFF0001
 NOBODY = 65534

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 import sysv_ipc
 
+from exporter.collectors.context import build_context
 from exporter.collectors.waiters import WaitersCollector
-from exporter.settings import Settings
-from exporter.sources import sources
-from exporter.sysv.tasks import system_calls
-from tests.conftest import missing, need_root
-from tests.lab.messages import Load, elsewhere, in_c
-from tests.lab.program import Program, Samples, running
-from tests.sysv.kernel import make, set_limit
+from exporter.config.model import Settings
+from exporter.sysv.sleepers import system_calls
+from tests.support.kernel import make, set_limit
+from tests.support.messages import Load, elsewhere, in_c
+from tests.support.needs import missing, need_root
+from tests.support.program import Program, Samples, running
 
 pytestmark = pytest.mark.usefixtures("queues")
 
@@ -171,7 +171,7 @@ def test_its_share_of_a_core() -> None:
     moment = 1000.0
     readings = itertools.count()  # of the clock of CPU time, two a scan: 50 ms apart
     collector = WaitersCollector(
-        *(sources(Settings()).queues, Path("/proc"), system_calls()),
+        *(build_context(Settings()).queues, Path("/proc"), system_calls()),
         clock=lambda: moment,
         cpu_time=lambda: next(readings) * 0.05,
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import sysv_ipc
 
-from exporter.sysv.names import Ftok, NamedQueue, QueueNames, labels
+from exporter.sysv.keys import Ftok, NamedQueue
+from exporter.sysv.names import QueueNames, labels
 from exporter.sysv.reader import QueueReader
-from tests.sysv.kernel import make
+from tests.support.kernel import make
 
 PROC = Path("/proc")
 

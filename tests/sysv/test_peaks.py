@@ -12,7 +12,7 @@ from exporter.sysv.peaks import Peaks
 from exporter.sysv.queues import NO_QUEUES, Queues
 from exporter.sysv.reader import QueueReader
 from exporter.sysv.sampler import Sampler
-from tests.sysv.kernel import make
+from tests.support.kernel import make
 
 
 def sample(contents: dict[int, tuple[int, int]]) -> Queues:

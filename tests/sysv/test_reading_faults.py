@@ -11,7 +11,7 @@ import pytest
 from exporter.sysv.msgctl import MSG_INFO, MSG_STAT_ANY, MsgCtl, system_msgctl, walk
 from exporter.sysv.queues import UNKNOWN_LIMIT, MalformedError, Queues, parse_proc
 from exporter.sysv.reader import QueueReader
-from tests.sysv.kernel import make
+from tests.support.kernel import make
 
 HEADING = "key msqid perms cbytes qnum lspid lrpid uid gid cuid cgid stime rtime ctime\n"
 PROC = Path("/proc")

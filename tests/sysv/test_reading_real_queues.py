@@ -16,8 +16,8 @@ from exporter.sysv.msgctl import MSG_STAT_ANY, system_msgctl, walk
 from exporter.sysv.queues import UNKNOWN_LIMIT, Queue
 from exporter.sysv.reader import QueueReader
 from exporter.sysv.sysctl import read_limits
-from tests.conftest import need_root
-from tests.sysv.kernel import make, make_many, set_limit
+from tests.support.kernel import make, make_many, set_limit
+from tests.support.needs import need_root
 
 pytestmark = pytest.mark.usefixtures("queues")
 

@@ -15,14 +15,14 @@ import pytest
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from exporter.exposition import Gathered, Pages
-from exporter.metrics import Metric
-from exporter.selfmetrics import SelfMetrics
-from exporter.settings import Address
+from exporter.collectors.process import SelfMetrics
+from exporter.config.model import Address
+from exporter.exposition.families import Metric
+from exporter.exposition.pages import Gathered, Pages
 from exporter.web.handler import Site, accepts_gzip, compress
 from exporter.web.landing import landing_page
 from exporter.web.server import Server
-from tests.lab.program import Program, running
+from tests.support.program import Program, running
 
 ONE = Metric("one", "gauge", "One.")
 

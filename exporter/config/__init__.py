@@ -1,0 +1,1 @@
+"""The flags and the configuration file, read into frozen dataclasses."""

@@ -1,0 +1,49 @@
+"""The user's own rules for log lines: `log_rules` of the configuration.
+
+Rules are matched by RE2, which takes time in proportion to the text whatever the pattern, so no pattern can stall the
+exporter. It has no look-around and no back-references, which are what makes others take exponential time.
+"""
+
+from typing import Any, Final
+
+import re2
+import yaml
+
+from exporter.config.model import LogRule
+from exporter.config.yamlnode import complain, mapping, sequence, string
+
+
+def read_log_rules(node: yaml.Node) -> tuple[LogRule, ...]:
+    """The list `log_rules`. Raises BadInputError."""
+    rules: dict[str, LogRule] = {}
+    for item, rule in sequence(node, "log_rules", lambda item: (item, _rule(item))):
+        if rule.name in rules:
+            raise complain(item, f"the rule name {rule.name!r} is given twice")
+        rules[rule.name] = rule
+    return tuple(rules.values())
+
+
+def _rule(node: yaml.Node) -> LogRule:
+    values = mapping(node, "an item of log_rules", {"name": string, "match": _pattern}, required=("name", "match"))
+    return LogRule(values["name"], values["match"])
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.never_nl = True  # a match never goes beyond its line, so a batch can be searched as a whole
+    options.log_errors = False  # on standard error; we say it ourselves
+    return options
+
+
+_OPTIONS: Final = _options()
+
+
+def _pattern(node: yaml.Node) -> Any:
+    text = string(node)
+    try:
+        return re2.compile(f"(?m){text}".encode(), _OPTIONS)
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        raise complain(
+            node, f"match {text!r} is not a regular expression of RE2 (no look-around, no back-references): {reason}"
+        ) from None

@@ -1,0 +1,1 @@
+"""Metric families, and the pages of text that Prometheus reads."""

@@ -1,0 +1,108 @@
+"""The rendered page is what prometheus_client's own parsers read back, whatever the label values."""
+
+import math
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Metric as LibraryMetric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.exposition.families import Family, Metric
+from exporter.exposition.pages import Format, Pages, negotiate, render
+from exporter.exposition.render import Renderer
+
+GAUGE = Metric("some_gauge", "gauge", 'Help with \\ and "quotes"\nand a second line.', ("queue", "other"))
+COUNTER = Metric("some_total", "counter", "Help.", ("queue",))
+
+# What a label may hold: quotes, backslashes, newlines, percent signs, any of Unicode. Not \r and the other characters
+# at which str.splitlines, which prometheus_client's parser is fed by, sees the end of a line.
+label = st.text(st.one_of(st.sampled_from('"\\\n%{},= '), st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])))
+number = st.one_of(st.integers(0, 1 << 62), st.floats(allow_nan=False))
+
+
+def parse(gathered: Iterable[Family | LibraryMetric], form: Format) -> list[LibraryMetric]:
+    page = b"".join(render(gathered, form, Renderer())).decode()
+    return list((parse_openmetrics if form is Format.OPENMETRICS else parse_text)(page))
+
+
+@pytest.mark.parametrize("form", Format)
+@given(rows=st.dictionaries(st.tuples(label, label), number, max_size=8))
+def test_any_row_comes_back(form: Format, rows: dict[tuple[str, str], float]) -> None:
+    """Labels and values, in both formats; no rows, no family."""
+    columns = [[key[0] for key in rows], [key[1] for key in rows]]
+    families = parse([GAUGE.family(list(rows.values()), *columns)], form)
+    found = {(s.labels["queue"], s.labels["other"]): float(s.value) for family in families for s in family.samples}
+    assert found == {key: float(value) for key, value in rows.items()}
+    assert [family.name for family in families] == (["some_gauge"] if rows else [])
+
+
+@pytest.mark.parametrize("form", Format)
+def test_help_and_type(form: Format) -> None:
+    """As declared, a counter's family without its _total in OpenMetrics."""
+    gauge, counter = parse([GAUGE.family([1], ["a"], ["b"]), COUNTER.family([2], ["a"])], form)
+    assert (gauge.type, gauge.documentation) == ("gauge", GAUGE.help)
+    assert (counter.name, counter.type) == ("some", "counter")
+    assert [(s.name, s.value) for s in counter.samples] == [("some_total", 2)]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e-300, 0.1])
+def test_floats(value: float) -> None:
+    (family,) = parse([GAUGE.family([value, 1], ["a", "b"], ["", ""])], Format.TEXT)
+    assert str(family.samples[0].value) == str(value)
+
+
+def test_a_wrong_number_of_labels_is_an_error() -> None:
+    with pytest.raises(ValueError, match="some_gauge has 2 labels, was given 1"):
+        GAUGE.family([1], ["a"])
+
+
+def test_a_template_serves_until_the_labels_change() -> None:
+    """The same columns, then others, then fewer, then none: never an old label."""
+    renderer = Renderer()
+    queue, other = ["a", "b"], ["c", "d"]
+
+    def lines(values: list[float], *columns: list[str]) -> list[bytes]:
+        return renderer.render(GAUGE.family(values, *columns), openmetrics=False).splitlines()[2:]
+
+    for values in ([1, 2], [3, 4]):
+        assert lines(values, queue, other) == [
+            b'some_gauge{queue="a",other="c"} %d' % values[0],
+            b'some_gauge{queue="b",other="d"} %d' % values[1],
+        ]
+    assert lines([5, 6], queue, ["x", "y"])[0] == b'some_gauge{queue="a",other="x"} 5'
+    assert lines([5], ["a"], ["z"]) == [b'some_gauge{queue="a",other="z"} 5']
+    assert lines([], [], []) == []
+    assert lines([7, 8], queue, other)[1] == b'some_gauge{queue="b",other="d"} 8'
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", Format.TEXT),
+        ("*/*", Format.TEXT),
+        ("text/plain;version=0.0.4", Format.TEXT),
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", Format.OPENMETRICS),
+        # as Prometheus 2.42 and 3 ask
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1",
+            Format.OPENMETRICS,
+        ),
+        ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1", Format.OPENMETRICS),
+    ],
+)
+def test_negotiation(accept: str, form: Format) -> None:
+    assert negotiate(accept) is form
+
+
+def test_pages_are_made_anew_each_time() -> None:
+    """Sharing ends with the work: a later client gets a later page."""
+    values = iter(range(10))
+    pages = Pages(lambda: [COUNTER.family([next(values)], ["a"])], lambda parts: [b"zipped", *parts])
+    first = b"".join(pages.page(Format.TEXT, compressed=False))
+    second = b"".join(pages.page(Format.TEXT, compressed=True))
+    assert b'some_total{queue="a"} 0\n' in first
+    assert second.startswith(b"zipped")
+    assert b'some_total{queue="a"} 1\n' in second

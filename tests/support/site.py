@@ -1,0 +1,36 @@
+"""Asks a Prometheus what Grafana would ask it."""
+
+import time
+from typing import Any, NamedTuple
+
+import requests
+
+from tests.support.boards import Document, substituted
+from tests.support.prometheus import Prometheus
+
+
+class Site(NamedTuple):
+    """A Prometheus, since when it knows what there is to know, and what the dashboards' variables can be."""
+
+    server: Prometheus
+    begin: float
+    choices: dict[str, str]
+
+    def answers(self, panel: Document, target: Document, variables: dict[str, str]) -> list[dict[str, Any]]:
+        """What Grafana would get for a panel's query: a point in time, or the whole time range."""
+        now = time.time()
+        whole = f"{max(int(now - self.begin), 10)}s"
+        query = substituted(target["expr"], variables, window="8s", whole=whole)
+        parameters: dict[str, str | float] = {"query": query}
+        if panel["type"] == "timeseries":
+            parameters |= {"start": self.begin, "end": now, "step": 2}
+        path = "query_range" if panel["type"] == "timeseries" else "query"
+        answer = requests.get(f"{self.server.url}/api/v1/{path}", params=parameters, timeout=60).json()
+        assert answer["status"] == "success", (query, answer)
+        assert "warnings" not in answer, (query, answer)
+        return list(answer["data"]["result"])
+
+
+def everything() -> dict[str, str]:
+    """All of every variable chosen, as the dashboards are opened."""
+    return dict.fromkeys(("job", "instance", "queue", "server"), ".+")

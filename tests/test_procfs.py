@@ -1,0 +1,58 @@
+"""Whether a process is known to be gone: by real processes, and by a /proc that shows too little."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter.procfs import gone
+from tests.support.needs import need_root
+
+PROC = Path("/proc")
+HERE = os.stat("/proc/self/ns/pid").st_ino
+
+
+def start_ticks(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def test_one_that_runs() -> None:
+    assert not gone(PROC, os.getpid(), start_ticks(os.getpid()), HERE)
+    assert not gone(PROC, os.getpid(), None, HERE)
+
+
+def test_one_that_has_ended() -> None:
+    process = subprocess.Popen(["sleep", "1000"])
+    ticks = start_ticks(process.pid)
+    assert not gone(PROC, process.pid, ticks, HERE)
+    process.kill()
+    process.wait()
+    assert gone(PROC, process.pid, ticks, HERE)
+
+
+def test_another_of_the_same_pid() -> None:
+    """A pid is used again; the time of its start is not."""
+    assert gone(PROC, os.getpid(), start_ticks(os.getpid()) - 1, HERE)
+
+
+@pytest.mark.parametrize("namespace", [HERE + 1, None])
+def test_one_of_a_pid_namespace_that_cannot_be_seen(namespace: int | None) -> None:
+    """Its pid means something else here, so nothing is known."""
+    assert not gone(PROC, 2**22 - 1, 5, namespace)
+    assert not gone(PROC, os.getpid(), 5, namespace)
+
+
+def test_hidepid() -> None:
+    """Where /proc hides the processes of others, one that is not seen may be there all the same."""
+    need_root()
+    program = (
+        "import os; from pathlib import Path; from exporter.procfs import gone;"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+        f"print(gone(Path('/proc'), 2**22 - 1, 5, {HERE}), Path('/proc/1').exists())"
+    )
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=invisible proc /proc; exec "$@"', "sh"]
+    python = [sys.executable, "-c", program]
+    done = subprocess.run([*command, *python], capture_output=True, text=True, check=False)
+    assert done.stdout == "False False\n", done.stderr

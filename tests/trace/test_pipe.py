@@ -1,0 +1,99 @@
+"""Following what somebody else's bpftrace writes."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.trace.pipe import Input
+
+
+class Followed:
+    """An Input, and what came of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.heard: list[bytes] = []
+        self.stopping = threading.Event()
+        self.input = Input(path, self.heard.append)
+        self.thread = threading.Thread(target=self.input.run, args=(self.stopping,))
+        self.thread.start()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, (self.heard, self.input.fault)
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def follow() -> Iterator[Callable[[Path], Followed]]:
+    followed: list[Followed] = []
+
+    def start(path: Path) -> Followed:
+        followed.append(Followed(path))
+        return followed[-1]
+
+    yield start
+    for each in followed:
+        each.stopping.set()
+        each.thread.join(timeout=10)
+        assert not each.thread.is_alive()
+
+
+def test_pipe(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
+    """A named pipe that comes later; writers that come and go; a pipe that is made anew."""
+    path = tmp_path / "pipe"
+    followed = follow(path)
+    followed.until(lambda: followed.input.fault)
+    assert "No such file" in str(followed.input.fault)
+    for life in range(2):
+        os.mkfifo(path)
+        for writer in range(2):
+            with path.open("wb") as pipe:
+                pipe.write(b"line %d %d\n" % (life, writer))
+            followed.until(lambda count=2 * life + writer + 1: len(followed.heard) == count)  # type: ignore[misc]
+            assert followed.input.fault is None
+        path.unlink()
+    assert followed.heard == [b"line 0 0", b"line 0 1", b"line 1 0", b"line 1 1"]
+
+
+def test_a_writer_that_stays_away(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
+    """Opening a pipe that nobody writes to holds nobody up, and costs next to no time."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    followed = follow(path)
+    before = time.process_time()
+    time.sleep(1)
+    assert time.process_time() - before < 0.5
+    followed.stopping.set()
+    followed.thread.join(timeout=5)
+    assert not followed.thread.is_alive()
+
+
+def test_file(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
+    """A file that grows, is cut to nothing, and is replaced."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one\ntw")
+    followed = follow(path)
+    followed.until(lambda: followed.heard == [b"one"])
+    with path.open("ab") as file:
+        file.write(b"o\n")
+    followed.until(lambda: followed.heard == [b"one", b"two"])
+    path.write_bytes(b"")
+    time.sleep(1)  # long enough to be seen empty
+    path.write_bytes(b"three\n")
+    followed.until(lambda: followed.heard[2:] == [b"three"])
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(b"four\n")
+    fresh.rename(path)
+    followed.until(lambda: followed.heard[3:] == [b"four"])
+
+
+def test_a_folder(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
+    """What cannot be read is a fault, not an end."""
+    followed = follow(tmp_path)
+    followed.until(lambda: followed.input.fault)
+    assert "Is a directory" in str(followed.input.fault)
