@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from typing import BinaryIO, Final
 
 import exporter
@@ -14,14 +15,17 @@ from exporter.collectors.runner import Runner
 from exporter.config.model import Settings
 from exporter.exposition.pages import Format, Gathered, Pages, render
 from exporter.exposition.render import Renderer
-from exporter.signals import caught
+from exporter.signals import Signals, handle_signals, stop_within
 from exporter.web.handler import Site, compress
 from exporter.web.landing import landing_page
 from exporter.web.server import Server
 
 _log = logging.getLogger(__name__)
 
-_GRACE: Final = 3.0  # seconds in which answers under way may end before the process does
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_STOP_WITHIN: Final = 3.0  # seconds; then the kernel ends the process
+_CLEAN_STOP: Final = 2.5  # seconds until the exporter itself gives up, with a log line
+_ANSWERS: Final = 1.4  # of them, for answers under way
 
 
 class App:
@@ -32,6 +36,8 @@ class App:
         self._settings = settings
         self._self_metrics = SelfMetrics(settings.procfs, exporter_metrics=settings.exporter_metrics)
         self._runner = runner(settings)
+        self._servers: list[Server] = []
+        self._asked_to_stop = False
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises RefusedError where an address cannot be listened on."""
@@ -41,22 +47,42 @@ class App:
             Pages(self._gather, compress),
             self._self_metrics,
         )
-        servers: list[Server] = []
-        with caught([signal.SIGTERM, signal.SIGINT]) as next_signal:
+        with handle_signals([*_STOPPING, signal.SIGHUP]) as signals:
             try:
-                servers.extend(Server(address, site) for address in self._settings.listen)
-                fields = {"version": exporter.__version__, "collectors": ",".join(self._runner.names)}
-                _log.info("starting", extra={"fields": fields})
-                self._runner.start()
-                for server in servers:
-                    server.start()
-                next_signal()
-                _log.info("stopping")
+                self._serve(signals, site)
             finally:
-                for server in servers:
-                    server.stop()
-                self._self_metrics.wait_idle(_GRACE)
-                self._runner.stop()
+                with stop_within(_STOP_WITHIN, _STOPPING):
+                    try:
+                        signals.in_background("stop", self._stop).result(_CLEAN_STOP)
+                    except TimeoutError:
+                        _log.warning("not everything could be stopped in time; the log lines read last may be lost")
+                        os._exit(1)  # an ordinary exit might wait for what hangs
+
+    def _serve(self, signals: Signals, site: Site) -> None:
+        starting = signals.in_background("start", partial(self._start, site))
+        while (number := signals.next()) not in _STOPPING:
+            if number == signal.SIGHUP:
+                _log.warning("SIGHUP is ignored: restart the exporter to apply a changed configuration")
+            elif starting.done():
+                starting.result()  # raises what the start raised
+        self._asked_to_stop = True
+
+    def _start(self, site: Site) -> None:
+        for address in self._settings.listen:
+            self._servers.append(Server(address, site))
+        fields = {"version": exporter.__version__, "collectors": ",".join(self._runner.names)}
+        _log.info("starting", extra={"fields": fields})
+        self._runner.start()
+        for server in self._servers:
+            server.start()
+
+    def _stop(self) -> None:
+        if self._asked_to_stop:
+            _log.info("stopping")
+        for server in self._servers:
+            server.stop()
+        self._self_metrics.wait_idle(_ANSWERS)
+        self._runner.stop()
 
     def _gather(self) -> Gathered:
         return [*self._runner.gather(), *self._self_metrics.families(), *self._self_metrics.client_metrics()]

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 import threading
 from http.server import ThreadingHTTPServer
 from typing import Any, Final
@@ -68,11 +69,15 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand the connection to a thread of its own, or close it where there are too many."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        """Hand the connection to a thread of its own, or close it if there are too many."""
+        if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was started that would release it; the server closes the connection
+            self._places.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """In the connection's own thread, until it closes."""
@@ -82,5 +87,6 @@ class Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # socketserver's signature
-        """A client that goes away in the middle is no error of ours; all else is told."""
-        _log.debug("connection failed", exc_info=True, extra={"fields": {"client": client_address[0]}})
+        """Log a disconnect at debug level, as it is expected, and anything else as an error."""
+        level = logging.DEBUG if isinstance(sys.exception(), ConnectionError | TimeoutError) else logging.ERROR
+        _log.log(level, "connection failed", exc_info=True, extra={"fields": {"client": client_address[0]}})

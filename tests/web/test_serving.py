@@ -286,3 +286,30 @@ def test_a_page_that_cannot_be_made_is_500() -> None:
 
     with serving(gather, SelfMetrics(Path("/proc"), exporter_metrics=False)) as url, requests.Session() as session:
         assert [session.get(url, timeout=10).status_code for _ in range(2)] == [500, 200]
+
+
+def test_places_come_back_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More often than there are places, and the log says why the connections were closed."""
+
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with serving(lambda: [ONE.family([1])], SelfMetrics(Path("/proc"), exporter_metrics=False)) as url:
+        host, port = url.split("/")[2].split(":")
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            for _ in range(300):
+                with socket.create_connection((host, int(port)), timeout=10) as client, contextlib.suppress(OSError):
+                    assert client.recv(1) == b""
+        assert requests.get(url, timeout=10).status_code == 200
+
+
+def test_an_error_of_our_own_is_logged_as_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disconnect is not; a fault outside of the page is, with its traceback."""
+    monkeypatch.setattr("exporter.web.handler.Handler.do_GET", lambda _self: 1 // 0)
+    self_metrics = SelfMetrics(Path("/proc"), exporter_metrics=False)
+    with serving(list, self_metrics) as url, contextlib.suppress(requests.RequestException):
+        requests.get(url, timeout=10)
+    assert [record.levelname for record in caplog.records if record.getMessage() == "connection failed"] == ["ERROR"]
