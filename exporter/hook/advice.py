@@ -1,4 +1,4 @@
-"""The command that mends a record which cannot be written; imported only then, as shlex costs time."""
+"""The command that makes a record writable; imported only when needed, as shlex costs time."""
 
 import errno
 import grp
@@ -7,31 +7,31 @@ import pwd
 import shlex
 
 
-def remedy(path: str, mode: int, number: int | None) -> str:
-    """For a person to run as root, given the errno and the mode that the record should have."""
+def hint(path: str, mode: int, number: int | None) -> str:
+    """Return what an administrator should do, given the errno and the mode that the record should have."""
     folder = os.path.dirname(path)
-    file, place = shlex.quote(path), shlex.quote(folder)
+    file, quoted = shlex.quote(path), shlex.quote(folder)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"make room, after a look at: df -h {place}"
+        return f"free some space; see: df -h {quoted}"
     if number == errno.EROFS:
-        return f"let OpenVPN's unit write there by the line ReadWritePaths={folder} in: systemctl edit UNIT"
+        return f"let OpenVPN's unit write there: add ReadWritePaths={folder} with systemctl edit UNIT"
     if os.path.islink(path):
         return f"it is a symbolic link, which is not followed; run: rm {file}"
     if number not in (errno.EACCES, errno.EPERM, errno.ENOENT):
-        return f"look at it: stat {file}"
+        return f"see: stat {file}"
     owner, group = _owner(folder)
     if os.path.exists(path):
         return f"run: chown {owner}:{group} {file}"
     make = f"install -o {owner} -g {group} -m {mode:04o} /dev/null {file}"
     if not os.path.isdir(folder):
-        return f"run: install -d {place} && {make}"
+        return f"run: install -d {quoted} && {make}"
     if not os.access(folder, os.X_OK, effective_ids=True):
-        return f"run: chmod o+x {place} && {make}"
+        return f"run: chmod o+x {quoted} && {make}"
     return f"run: {make}"
 
 
 def _owner(folder: str) -> tuple[str, str]:
-    """Who is to own the record: whom this process runs as; for root the folder's owner, as whom it writes."""
+    """Return the owner that the record should have: this process's user; for root the folder's owner (see record)."""
     user, group = os.geteuid(), os.getegid()
     if user == 0 and os.path.isdir(folder):
         status = os.stat(folder)

@@ -2,12 +2,12 @@
 
 Value = str | int | float | None
 
-_LONGEST = 256  # characters of a text: a line stays small whatever a client calls itself
+_LONGEST = 256  # characters of a text: a line stays small whatever the client's name is
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def encode(fields: dict[str, Value]) -> bytes:
-    """The object, without a newline. None is left out; a text is cut at 256 characters, a float at microseconds."""
+    """Encode without a newline; leave out None, cut texts at 256 characters, round floats to microseconds."""
     return (
         "{" + ",".join(f'"{key}":{_json(value)}' for key, value in fields.items() if value is not None) + "}"
     ).encode()
@@ -15,7 +15,7 @@ def encode(fields: dict[str, Value]) -> bytes:
 
 def _json(value: Value) -> str:
     if isinstance(value, str):
-        # What came from outside may hold bytes that are no UTF-8, which Python carries as lone surrogates.
+        # Input from outside may hold bytes that are not UTF-8, which Python keeps as lone surrogates.
         text = value[:_LONGEST].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         return '"' + "".join(map(_character, text)) + '"'
     return repr(round(value, 6) if isinstance(value, float) else value)

@@ -3,33 +3,35 @@
 HELP = """\
 usage: openvpn-mq-hook [OPTIONS] [-- SCRIPT [ARGUMENTS]]
 
-Runs an OpenVPN script with the same arguments, environment and streams, ends as it ended, and records how it fared.
-Without a script it only records and posts. In OpenVPN's configuration:
+Runs an OpenVPN script with the same arguments, environment and streams, exits as the script did, and records the run.
+Without a script it only records and posts. In OpenVPN's configuration, with this program's own full path:
 
     client-connect "/usr/bin/openvpn-mq-hook --queue 0x4f560001 -- /etc/openvpn/connect.sh"
 
 options, as --option VALUE or --option=VALUE:
   --queue KEY           post a status update to this message queue: its key as ipcs prints it (0x4f560001), a decimal
                         number, or ftok:PATH:ID
-  --create MODE         make the queue where it is missing, with this mode (0620)
+  --create MODE         create the queue if it is missing, with this mode (0620)
   --timeout DURATION    end a script that takes longer (500ms, 30s, 5m): TERM, and KILL two seconds later
   --record PATH         where to record (default /var/log/openvpn/hooks.jsonl)
-  --record-client       record the client's name and addresses too
+  --record-client       also record the client's name and addresses
   --server NAME         the server's name in the record (default: its configuration file's name without .conf)
   --help, --version
 """
 
 _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
 
+_VALUED = ("--queue", "--create", "--timeout", "--record", "--server")
+
 Key = int | tuple[str, int]  # unsigned, or path and project id of ftok
 
 
 class UsageError(Exception):
-    """The command line is wrong; the message is one sentence that says how to write it."""
+    """The command line is wrong; the message is one sentence that shows how to write it."""
 
 
 class Options:
-    """What the command line says."""
+    """The command line, parsed."""
 
     def __init__(self) -> None:
         self.queue: Key | None = None
@@ -40,11 +42,14 @@ class Options:
         self.server: str | None = None
         self.information: str | None = None  # "--help" or "--version", where one is asked for
         self.script: list[str] = []  # and its arguments; empty: none
-        self.words: list[str] = []  # what OpenVPN adds where there is no script
+        self.words: list[str] = []  # the arguments, if there is no script
 
 
-def parse(arguments: list[str]) -> Options:
-    """Options end at `--`, which the script follows, or at the first word that is no option. Raises UsageError."""
+def parse_options(arguments: list[str]) -> Options:
+    """Parse the command line: options end at `--` and the script, or at the first word that is no option.
+
+    Raises UsageError.
+    """
     options = Options()
     rest = list(arguments)
     while rest and rest[0].startswith("--") and rest[0] != "--":
@@ -52,16 +57,18 @@ def parse(arguments: list[str]) -> Options:
         if name in ("--record-client", "--help", "--version"):
             if equals:
                 raise UsageError(f"{name} takes no value")
-            options.record_client = options.record_client or name == "--record-client"
-            options.information = options.information if name == "--record-client" else name
+            if name == "--record-client":
+                options.record_client = True
+            else:
+                options.information = name
             continue
-        if name not in _READERS:
+        if name not in _VALUED:
             raise UsageError(f"unknown option {name}; --help shows all")
         if not equals:
             if not rest or rest[0] == "--":
                 raise UsageError(f"{name} needs a value")
             value = rest.pop(0)
-        setattr(options, name[2:], _READERS[name](name, value))
+        _set(options, name, value)
     if rest[:1] == ["--"]:
         options.script = rest[1:]
         if not options.script:
@@ -71,6 +78,19 @@ def parse(arguments: list[str]) -> Options:
     if options.create is not None and options.queue is None:
         raise UsageError("--create needs --queue")
     return options
+
+
+def _set(options: Options, name: str, value: str) -> None:
+    if name == "--queue":
+        options.queue = _key(name, value)
+    elif name == "--create":
+        options.create = _mode(name, value)
+    elif name == "--timeout":
+        options.timeout = _duration(name, value)
+    elif name == "--record":
+        options.record = _path(name, value)
+    else:
+        options.server = _name(name, value)
 
 
 def _key(name: str, value: str) -> Key:
@@ -115,6 +135,3 @@ def _name(name: str, value: str) -> str:
     if value.strip():
         return value
     raise UsageError(f"{name} needs a name")
-
-
-_READERS = {"--queue": _key, "--create": _mode, "--timeout": _duration, "--record": _path, "--server": _name}

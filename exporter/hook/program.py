@@ -1,4 +1,4 @@
-"""openvpn-mq-hook: record the start, run the script, post the status update, record the end, end as the script did."""
+"""openvpn-mq-hook: record the start, run the script, post the status update, record the end, exit as the script did."""
 
 import os
 import sys
@@ -7,18 +7,18 @@ import time
 import exporter
 from exporter.hook import event, script
 from exporter.hook.jsonline import Value, encode
-from exporter.hook.options import HELP, Options, UsageError, parse
+from exporter.hook.options import HELP, Options, UsageError, parse_options
 from exporter.hook.record import Record, tell
-from exporter.hook.script import Outcome
+from exporter.hook.script import ScriptResult
 
 _WRONG_USE = 1  # not 2, which OpenVPN takes as "deferred" from auth-user-pass-verify: it would wait for more
 _DEFERRED = 2
 
 
 def main() -> None:
-    """Run the program; does not return. Whatever becomes of record and queue, it ends as the script ended."""
+    """Run the program; does not return. Whatever happens to record and queue, it exits as the script did."""
     try:
-        options = parse(sys.argv[1:])
+        options = parse_options(sys.argv[1:])
         if options.information:
             print(HELP if options.information == "--help" else f"openvpn-mq-hook {exporter.__version__}")
             return
@@ -26,21 +26,21 @@ def main() -> None:
     except UsageError as error:
         tell(str(error))
         sys.exit(_WRONG_USE)
-    _end_as(_run(options))
+    _exit_as(_run(options))
 
 
 def _check(options: Options) -> None:
-    """Nobody shall be let in because the script was not found on the command line."""
+    """Refuse to start rather than admit a client unchecked because the script is missing from the command line."""
     if options.script:
         return
-    word = options.words[0] if options.words else ""
-    if "/" in word and os.path.isfile(word) and os.access(word, os.X_OK):
-        raise UsageError(f"write -- before the script: -- {word}")
-    if event.hook_of(dict(os.environ))[0] == "auth-user-pass-verify":
+    environment = dict(os.environ)
+    if event.hook_of(environment)[0] == "auth-user-pass-verify":
         raise UsageError("auth-user-pass-verify needs a script behind --: without one, every password would do")
+    if not event.are_openvpns(options.words, environment):
+        raise UsageError(f"{options.words[0]!r} is not an option; if it is the script, write: -- {options.words[0]}")
 
 
-def _run(options: Options) -> Outcome:
+def _run(options: Options) -> ScriptResult:
     given = dict(os.environ)
     hook, kind = event.hook_of(given)
     server = options.server or event.server_of(given)
@@ -49,14 +49,14 @@ def _run(options: Options) -> Outcome:
     if options.record_client:
         known.update(client)
     record = Record(options.record, 0o640 if options.record_client else 0o644)
-    begin = time.time()
-    record.write(encode({"time": begin, "event": "start", **known}))
+    started = time.time()
+    record.write(encode({"time": started, "event": "start", **known}))
 
-    outcome = Outcome("ok")
+    ended = ScriptResult("ok")
     if options.script:
         environment = _environment()
         try:
-            outcome = script.run(options.script, environment, options.timeout)
+            ended = script.run(options.script, environment, options.timeout)
         except script.NoProcessError as error:
             tell(
                 f"no process for the script beside this one: {error}; raise LimitNPROC= or TasksMax= of OpenVPN's unit"
@@ -64,23 +64,23 @@ def _run(options: Options) -> Outcome:
             lost = _post(options, None, kind)
             record.write(encode({"time": time.time(), "event": "end", **known, "result": "unwatched", **lost}))
             return script.replace(options.script, environment, options.timeout)
-    if outcome.exit_status == _DEFERRED and hook == "auth-user-pass-verify" and "auth_control_file" in given:
-        outcome.result = "deferred"  # the third answer, since OpenVPN 2.6
+    if ended.exit_status == _DEFERRED and hook == "auth-user-pass-verify" and "auth_control_file" in given:
+        ended.result = "deferred"  # the third answer, since OpenVPN 2.6
 
     result: dict[str, Value] = {
-        "result": outcome.result,
-        "exit": None if outcome.signal else outcome.exit_status,
-        "signal": outcome.signal or None,
-        "script_seconds": outcome.seconds,
+        "result": ended.result,
+        "exit": None if ended.signal else ended.exit_status,
+        "signal": ended.signal or None,
+        "script_seconds": ended.seconds,
     }
-    told = {"event": hook, "time": begin, "server": server, **client, **event.traffic_of(given), **result}
-    posted = _post(options, encode(told), kind)
+    message = {"event": hook, "time": started, "server": server, **client, **event.traffic_of(given), **result}
+    posted = _post(options, encode(message), kind)
     record.write(encode({"time": time.time(), "event": "end", **known, **result, **posted}))
-    return outcome
+    return ended
 
 
 def _identity() -> dict[str, Value]:
-    """What tells this process from a later one of the same pid; nothing where /proc is not mounted, as in a chroot."""
+    """Return what tells this process from a later one with its pid; nothing if /proc is not mounted, as in a chroot."""
     try:
         with open("/proc/self/stat", "rb") as file:
             # The name in parentheses may hold anything; 20 fields behind it is the start in clock ticks after boot.
@@ -91,43 +91,51 @@ def _identity() -> dict[str, Value]:
 
 
 def _environment() -> dict[bytes, bytes]:
-    """What OpenVPN gave: Python adds LC_CTYPE where it finds the C locale (PEP 538), which the script shall not see."""
+    """Return the environment that OpenVPN gave, without what Python changed and what no program can be given.
+
+    In the C locale Python sets LC_CTYPE (PEP 538), over a value that was there too. The kernel keeps the original.
+    """
     environment = dict(os.environb)
+    environment.pop(b"", None)  # an entry such as "=x", which posix_spawn does not take
     if environment.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
         try:
             with open("/proc/self/environ", "rb") as file:
-                given = file.read()
+                given = file.read().split(b"\0")
         except OSError:
-            given = b""
-        if b"\0LC_CTYPE=" not in b"\0" + given:
-            del environment[b"LC_CTYPE"]
+            given = []  # no /proc, as in a chroot
+        del environment[b"LC_CTYPE"]
+        for entry in given:
+            name, _, value = entry.partition(b"=")
+            if name == b"LC_CTYPE":
+                environment[name] = value
+                break
     return environment
 
 
 def _post(options: Options, body: bytes | None, kind: int) -> dict[str, Value]:
-    """Post the status update, if there is a queue; which queue and what became of it. `body` None: never tried."""
+    """Post the status update, if a queue was given; return the fields queue and update. `body` None: do not try."""
     if options.queue is None:
         return {}
     name = "ftok:{}:{}".format(*options.queue) if isinstance(options.queue, tuple) else f"0x{options.queue:08x}"
     try:
-        from exporter.hook.update import post, resolve  # costs time, and not everybody has a queue
+        from exporter.hook.update import post, resolve  # costs time, and is not always needed
 
         number = resolve(options.queue)
         if number is None:
             return {"queue": name, "update": "no_queue"}
         name = f"0x{number:08x}"
-        became = "other" if body is None else post(number, options.create, body, kind)
+        update = "other" if body is None else post(number, options.create, body, kind)
     except Exception as error:  # noqa: BLE001  # whatever it is: no client may be refused for it
         tell(f"cannot post the status update: {error}")
-        became = "other"
-    return {"queue": name, "update": became}
+        update = "other"
+    return {"queue": name, "update": update}
 
 
-def _end_as(outcome: Outcome) -> None:
-    """End with the same exit status; or by the same signal, without a core dump of this program."""
-    if outcome.signal:
+def _exit_as(ended: ScriptResult) -> None:
+    """Exit with the same status; or by the same signal, without a core dump of this program."""
+    if ended.signal:
         import resource  # rarely needed
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        script.die_of(outcome.signal)
-    os._exit(128 + outcome.signal if outcome.signal else outcome.exit_status)
+        script.die_of(ended.signal)
+    os._exit(128 + ended.signal if ended.signal else ended.exit_status)

@@ -7,15 +7,15 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW |
 
 
 def tell(message: str) -> None:
-    """Say it on standard error, which OpenVPN puts into its log."""
+    """Write a line to standard error, which OpenVPN puts into its log."""
     try:
         os.write(2, f"openvpn-mq-hook: {message}\n".encode(errors="replace"))
     except OSError:
-        pass  # there is nobody left to tell
+        pass  # standard error is closed
 
 
 class Record:
-    """Writes lines; what cannot be written is told once, and tried again with the next line."""
+    """Appends lines; a line that cannot be written is reported once, and written together with the next one."""
 
     def __init__(self, path: str, mode: int) -> None:
         """`mode`: permission bits of a file that is made anew."""
@@ -30,29 +30,29 @@ class Record:
         try:
             _append(self._path, self._mode, text)
         except OSError as error:
-            # A full disk may have taken the beginning: the newline ends what it took.
+            # A full disk may hold the first part of the line: the newline ends that part.
             self._unwritten = b"\n" + text.lstrip(b"\n")
             if not self._told:
                 self._told = True
-                tell(f"cannot record in {self._path}: {error.strerror}; {_remedy(self._path, self._mode, error.errno)}")
+                tell(f"cannot record in {self._path}: {error.strerror}; {_hint(self._path, self._mode, error.errno)}")
         else:
             self._unwritten = b""
 
 
-def _remedy(path: str, mode: int, number: int | None) -> str:
+def _hint(path: str, mode: int, number: int | None) -> str:
     try:
-        from exporter.hook.advice import remedy  # costs time, and is rarely needed
+        from exporter.hook.advice import hint  # costs time, and is rarely needed
 
-        return remedy(path, mode, number)
-    except Exception as error:  # noqa: BLE001  # good advice is no reason to refuse a client
-        return f"no advice: {error}"
+        return hint(path, mode, number)
+    except Exception as error:  # noqa: BLE001  # a hint must never refuse a client
+        return f"no hint: {error}"
 
 
 def _append(path: str, mode: int, text: bytes) -> None:
-    """Opened anew for each line, so that a rotated or removed file is made anew.
+    """Open the file and append, so that a rotated or removed file is created again.
 
-    As root, with the rights of the folder's owner: so a file made by OpenVPN's first hooks, before it drops its
-    rights, is writable for the later ones, and nobody can lead root elsewhere by a link in a folder of his own.
+    Root writes as the folder's owner: so a file created by OpenVPN's first hooks, before it drops its privileges, can
+    be written by later ones, and a link in a folder of another user cannot make root write elsewhere.
     """
     user, group = os.geteuid(), os.getegid()
     folder = os.stat(os.path.dirname(path)) if user == 0 else None

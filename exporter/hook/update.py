@@ -1,4 +1,4 @@
-"""The status update: one message on the queue, without ever waiting for room."""
+"""The status update: one message to the queue, never waiting for room."""
 
 import errno
 
@@ -7,11 +7,11 @@ import sysv_ipc
 from exporter.hook.options import Key
 
 _MSGMAX = "/proc/sys/kernel/msgmax"
-_WRITE = 0o200  # all that msgget asks for: a queue may let its senders send and nothing else
+_WRITE = 0o200  # all that msgget asks for: senders may have no other permission on the queue
 
 
 def resolve(key: Key) -> int | None:
-    """The key, unsigned; None where ftok fails, as its file is not there."""
+    """Return the key, unsigned; None if ftok fails because its file is missing."""
     if isinstance(key, int):
         return key
     try:
@@ -22,7 +22,7 @@ def resolve(key: Key) -> int | None:
 
 
 def post(number: int, create: int | None, body: bytes, kind: int) -> str:
-    """Send `body` as a message of type `kind`; returns sent, full, no_queue, too_big, denied or other."""
+    """Send `body` as a message of type `kind`; return sent, full, no_queue, too_big, denied or other."""
     try:
         queue = _open(number - (1 << 32) if number & 0x80000000 else number, create, len(body))
         queue.send(body, block=False, type=kind)
@@ -33,10 +33,10 @@ def post(number: int, create: int | None, body: bytes, kind: int) -> str:
     except sysv_ipc.BusyError:
         return "too_big" if len(body) > _limit(queue) else "full"
     except OSError as error:
-        if error.errno == errno.EINVAL:  # it has two meanings: over msgmax, or removed since it was opened
+        if error.errno == errno.EINVAL:  # either over msgmax, or the queue was removed since it was opened
             with open(_MSGMAX, "rb") as file:
                 return "too_big" if len(body) > int(file.read()) else "no_queue"
-        # With --create: there are as many queues as kernel.msgmni allows, which sysv_ipc says without an errno.
+        # With --create: kernel.msgmni queues exist already, for which sysv_ipc gives no errno.
         return "no_queue" if error.errno is None else "other"
     return "sent"
 
@@ -51,7 +51,7 @@ def _open(key: int, create: int | None, size: int) -> sysv_ipc.MessageQueue:
 
 
 def _limit(queue: sysv_ipc.MessageQueue) -> float:
-    """msg_qbytes; infinite where this process may send and not read it."""
+    """Return msg_qbytes; infinite if this process may send to the queue and not read its state."""
     try:
         limit: int = queue.max_size
     except sysv_ipc.PermissionsError:

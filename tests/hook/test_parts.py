@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.hook import event
 from exporter.hook.jsonline import encode
-from exporter.hook.options import UsageError, parse
+from exporter.hook.options import UsageError, parse_options
 from tests.support.hooks import HOOK
 
 _VALUES = st.one_of(st.text(max_size=256), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.none())
@@ -44,8 +44,8 @@ def test_json_of_odd_text() -> None:
     ],
 )
 def test_keys(text: str, key: object) -> None:
-    assert parse(["--queue", text]).queue == key
-    assert parse([f"--queue={text}"]).queue == key
+    assert parse_options(["--queue", text]).queue == key
+    assert parse_options([f"--queue={text}"]).queue == key
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_keys(text: str, key: object) -> None:
 )  # fmt: skip
 def test_wrong_command_lines(arguments: str) -> None:
     with pytest.raises(UsageError):
-        parse([*arguments.split(" "), "--", "/bin/true"])
+        parse_options([*arguments.split(" "), "--", "/bin/true"])
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("30s", 30), ("5m", 300), ("2h", 7200)])
 def test_durations(text: str, seconds: float) -> None:
-    assert parse(["--timeout", text]).timeout == pytest.approx(seconds)
+    assert parse_options(["--timeout", text]).timeout == pytest.approx(seconds)
 
 
 def test_all_options_and_a_script_with_options_of_its_own() -> None:
-    options = parse(
+    options = parse_options(
         ["--server", "udp", "--record=/r", "--record-client", "--queue", "1", "--create", "620", "--", "/s", "--", "-x"]
     )
     assert (options.server, options.record, options.record_client, options.create) == ("udp", "/r", True, 0o620)

@@ -181,7 +181,7 @@ def test_a_full_disk(public: Path) -> None:
         done = run(record, "--", script(public, f"rm {filler}; exit 3"))
         assert done.returncode == 3
         assert done.stderr.count("\n") == 1
-        assert "No space left on device; make room" in done.stderr
+        assert "No space left on device; free some space" in done.stderr
         torn, whole = record.read_bytes().splitlines()[1:2], record.read_bytes().splitlines()[2:]
         assert torn[0].startswith(b'{"time":')
         assert [line.partition(b'"event":')[2][:5] for line in whole] == [b'"star', b'"end"'], "the start is not lost"

@@ -208,8 +208,8 @@ def test_where_no_process_is_left_the_script_takes_the_hooks_place(public: Path)
         (["--queue"], "--queue needs a value"),
         (["--queue", "0"], "not a key"),
         (["--"], "nothing follows --"),
-        (["SCRIPT"], "write -- before the script"),
-        ([], "needs a script"),
+        (["SCRIPT"], "needs a script behind --"),
+        ([], "needs a script behind --"),
     ],
 )
 def test_a_wrong_command_line_lets_nobody_in(tmp_path: Path, arguments: list[str], complaint: str) -> None:
@@ -224,14 +224,62 @@ def test_a_wrong_command_line_lets_nobody_in(tmp_path: Path, arguments: list[str
     assert not (tmp_path / "record").exists()
 
 
-def test_without_a_script_it_only_records(tmp_path: Path) -> None:
-    """The words that OpenVPN adds are no script."""
+# What OpenVPN appends to the command line of each script, where it appends anything.
+APPENDED = {
+    "client-connect": ["/tmp/openvpn_cc_1.tmp"],  # noqa: S108  # a word, not a file
+    "client-disconnect": [],
+    "learn-address": ["add", "10.8.0.2", "alice"],
+    "tls-verify": ["0", "CN=alice"],
+    "tls-crypt-v2-verify": [],
+    "client-crresponse": ["/tmp/openvpn_cr_1.tmp"],  # noqa: S108
+    "up": ["tun0", "1500", "0", "10.8.0.1", "255.255.255.0", "init"],
+    "down": ["tun0", "1500", "0", "10.8.0.1", "255.255.255.0", "init"],
+    "route-up": [],
+    "route-pre-down": ["tun0", "1500", "0", "10.8.0.1", "255.255.255.0", "init"],
+    "ipchange": ["198.51.100.7", "1194"],
+}
+
+
+@pytest.mark.parametrize(("kind", "words"), [*APPENDED.items(), ("learn-address", ["delete", "10.8.0.2"])], ids=str)
+def test_without_a_script_it_only_records(tmp_path: Path, kind: str, words: list[str]) -> None:
+    """The words that OpenVPN appends are no script."""
     record = tmp_path / "record"
-    done = run(record, "openvpn_cc_1.tmp", environment={**PATH, "script_type": "client-connect"})
+    done = run(record, *words, environment={**PATH, "script_type": kind})
     assert (done.returncode, done.stderr) == (0, "")
     line = last(record)
     assert line["result"] == "ok"
     assert "script_seconds" not in line
+
+
+@pytest.mark.parametrize(("kind", "words"), [*APPENDED.items(), ("learn-address", ["delete", "10.8.0.2"]), ("?", [])])
+@pytest.mark.parametrize("name", ["verify.sh", "/nonexistent/verify.sh", "/etc/hostname", "/bin/true"])
+def test_a_script_without_the_dashes_lets_nobody_in(tmp_path: Path, kind: str, words: list[str], name: str) -> None:
+    """A script on the path, a missing one, one that cannot be executed, one that can: none of them would be run."""
+    done = run(tmp_path / "record", name, *words, environment={**PATH, "script_type": kind})
+    assert done.returncode == 1
+    assert f"write: -- {name}" in done.stderr
+    assert not (tmp_path / "record").exists()
+
+
+@pytest.mark.parametrize("given", [{}, {"LC_CTYPE": "C"}, {"LC_CTYPE": "POSIX"}, {"LC_CTYPE": "UTF-8"}])
+def test_the_locale_is_the_one_that_openvpn_gave(tmp_path: Path, given: dict[str, str]) -> None:
+    """Python replaces LC_CTYPE in the C locale, also one that was there."""
+    done = run(tmp_path / "record", "--", "/usr/bin/env", environment={**PATH, **given})
+    assert set(done.stdout.splitlines()) == {f"{name}={value}" for name, value in {**PATH, **given}.items()}
+
+
+def test_an_entry_without_a_name_is_left_out(tmp_path: Path) -> None:
+    """No program can set one by the usual ways, and none of them hands it on; the client is served."""
+    record = tmp_path / "record"
+    start = """
+import ctypes, os, sys
+words = [os.fsencode(word) for word in sys.argv[1:]]
+array = ctypes.c_char_p * (len(words) + 1)
+ctypes.CDLL(None).execve(words[0], array(*words, None), (ctypes.c_char_p * 3)(b"=x", b"a=b", None))
+"""
+    hook = [HOOK, "--record", record, "--", script(tmp_path, 'echo "$a"')]
+    done = subprocess.run([sys.executable, "-c", start, *hook], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "b\n", "")
 
 
 def test_an_auth_script_may_defer(tmp_path: Path) -> None:

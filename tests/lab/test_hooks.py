@@ -312,3 +312,40 @@ def test_an_auth_script_that_cannot_start(tmp_path: Path) -> None:
             assert failures == {("auth-user-pass-verify", "not_executable"): 1}
         assert "Failed running command" not in server.text()
         assert PASSWORD not in record.read_text()
+
+
+def test_a_script_that_is_missing_from_the_line_lets_nobody_in() -> None:
+    """Without `--`, the hook would run no script and OpenVPN would admit everybody."""
+    with Lab() as lab:
+        record = lab.folder / "hooks.jsonl"
+        for option in ("tls-verify", "client-connect"):
+            server = lab.server(f'{option} "{HOOK} --record {record} /nonexistent/typo.sh"')
+            client = lab.client("mallory", "connect-retry-max 1", "hand-window 5")
+            server.wait_for("write: -- /nonexistent/typo.sh")
+            client.stop()
+            server.stop()
+            assert "Initialization Sequence Completed" not in client.text()
+        assert not record.exists()
+
+
+def test_every_hook_without_a_script_serves_its_client() -> None:
+    """What OpenVPN appends to each command line is not taken for a script."""
+    both = ("tls-verify", "route-up", "up", "down", "route-pre-down")
+    servers = (*both, "client-connect", "client-disconnect", "learn-address")
+    clients = (*both, "ipchange")
+    with Lab() as lab:
+        record = lab.folder / "hooks.jsonl"
+        hook = f'"{HOOK} --record {record}"'
+        server = lab.server(*(f"{option} {hook}" for option in servers))
+        client = lab.client("alice", "script-security 2", *(f"{option} {hook}" for option in clients))
+        client.wait_connected()
+        client.stop()
+        wait_until(lambda: '"client-disconnect"' in record.read_text(), "the client has left")
+        server.stop()
+        written = lines(record)
+        assert {(line["server"], line["hook"]) for line in written} >= {
+            *(("server", hook) for hook in servers),
+            *((client.name, hook) for hook in clients),
+        }
+        assert {line["result"] for line in written if line["event"] == "end"} == {"ok"}
+        assert "openvpn-mq-hook:" not in server.text() + client.text()
