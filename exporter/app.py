@@ -12,7 +12,8 @@ from exporter.collectors.context import build_context
 from exporter.collectors.process import SelfMetrics
 from exporter.collectors.registry import build_all
 from exporter.collectors.runner import Runner
-from exporter.config.model import Settings
+from exporter.collectors.snapshot import QueueSettings, SnapshotReader
+from exporter.config.model import Config, Settings
 from exporter.exposition.pages import Format, Gathered, Pages, render
 from exporter.exposition.render import Renderer
 from exporter.signals import Signals, handle_signals, stop_within
@@ -32,7 +33,7 @@ class App:
     """Collectors behind a web server."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is read and no port is open yet."""
+        """Build all parts. The state directory is made if need be; no port is open yet."""
         self._settings = settings
         self._self_metrics = SelfMetrics(settings.procfs, exporter_metrics=settings.exporter_metrics)
         self._runner = runner(settings)
@@ -84,28 +85,33 @@ class App:
         self._self_metrics.wait_idle(_ANSWERS)
         self._runner.stop()
 
+    def reconfigure(self, config: Config) -> None:
+        """Adopt a new configuration while running, from a reload or from discovery. Any thread may call it."""
+        self._runner.reconfigure(config)
+
     def _gather(self) -> Gathered:
         return [*self._runner.gather(), *self._self_metrics.families(), *self._self_metrics.client_metrics()]
 
 
 def runner(settings: Settings) -> Runner:
-    """All collectors that the settings ask for, ready to start."""
-    built_from = build_context(settings)
-    return Runner(build_all(built_from), before=built_from.queues.forget)
+    """Build all collectors that the settings ask for, ready to start."""
+    context = build_context(settings)
+    snapshots = SnapshotReader(context.reader, context.names, settings.of(QueueSettings))
+    return Runner(build_all(context), snapshots.scrape)
 
 
 def print_once(settings: Settings, out: BinaryIO) -> None:
-    """One look at every source, as text; for node_exporter's textfile collector, or a person.
+    """Read every source once and write the text; for node_exporter's textfile collector, or a user.
 
-    Without what speaks of this short-lived process: node_exporter has series of those names itself.
+    The metrics of this short-lived process are left out: node_exporter has series of those names itself.
     """
-    look = runner(settings)
-    look.start()
+    once = runner(settings)
+    once.start()
     try:
-        out.writelines(render(look.gather(), Format.TEXT, Renderer()))
+        out.writelines(render(once.gather(), Format.TEXT, Renderer()))
         out.flush()
     except BrokenPipeError:
         # `--once | head`: the reader has seen enough. Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
-        look.stop()
+        once.stop()

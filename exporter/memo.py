@@ -1,4 +1,4 @@
-"""Remembering the last result, for columns that hardly ever change from scrape to scrape."""
+"""Memoize the last result, for columns that hardly ever change from scrape to scrape."""
 
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
@@ -8,10 +8,9 @@ T = TypeVar("T")
 
 
 class MemoizeLast(Generic[P, T]):
-    """A function that gives the very same object again while its arguments are equal to the last ones.
+    """A function that returns the very same object again while its arguments are equal to the last ones.
 
-    As functools.lru_cache(1), but for arguments that are lists, which are compared and not hashed; they and the
-    result must not be changed by anybody.
+    As functools.lru_cache(1), but for arguments that are sequences: they are compared and not hashed.
     """
 
     def __init__(self, function: Callable[P, T]) -> None:
@@ -19,7 +18,7 @@ class MemoizeLast(Generic[P, T]):
         self._last: tuple[tuple[object, ...], T] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result."""
+        """Return the function's result."""
         arguments = (*args, *kwargs.items())
         if self._last is None or self._last[0] != arguments:
             self._last = (arguments, self._function(*args, **kwargs))

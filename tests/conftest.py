@@ -1,5 +1,6 @@
 """What every test relies on: an IPC namespace of its own."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,13 @@ def queues() -> Iterator[None]:
     remove_all_queues()
     yield
     remove_all_queues()
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """Undo what the program's own start does to the root logger, so that no test depends on the order."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import _parser, _settings, main
+from exporter.cli import main, parse_args
+from exporter.collectors.limits import LimitSettings
+from exporter.collectors.snapshot import QueueSettings
+from exporter.collectors.trace import TraceSettings
 from exporter.config.durations import parse_duration
 from exporter.config.model import Address, OpenVpnServer, Settings, TcpAddress, UnixAddress
 from exporter.sysv.keys import Ftok, NamedQueue
 
 
 def settings(*flags: str) -> Settings:
-    return _settings(_parser().parse_args(flags))
+    return parse_args(flags)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *flags: str, status: int = 2) -> str:
@@ -29,7 +32,7 @@ def refused(capsys: pytest.CaptureFixture[str], *flags: str, status: int = 2) ->
 
 
 def test_defaults() -> None:
-    assert settings() == Settings()
+    assert settings() == Settings(parts=(QueueSettings(), LimitSettings(), TraceSettings()))
 
 
 def test_every_flag() -> None:
@@ -40,12 +43,13 @@ def test_every_flag() -> None:
         "--collector.queues.exclude=ab", "--collector.queues.max-series=0", "--collector.queues.sample-interval=500ms",
         "--collector.queues.peak-window=5m", "--collector.limits.profile=large", "--path.procfs=/host/proc", "--once",
     )  # fmt: skip
+    queues = found.of(QueueSettings)
     assert found.listen == (Address("127.0.0.1", 1), Address("::1", 2), Address("", 3))
     assert (found.telemetry_path, found.exporter_metrics, found.collector_defaults) == ("/m", False, False)
     assert found.collectors == {"queues": True, "limits": False}
-    assert [found.queues.wants(queue) for queue in ("a", "ab", "abc", "xa")] == [True, False, True, False]
-    assert (found.queues.max_series, found.queues.sample_interval, found.queues.peak_window) == (0, 0.5, 300)
-    assert (found.limits_profile, found.procfs, found.once) == ("large", Path("/host/proc"), True)
+    assert [queues.wants(queue) for queue in ("a", "ab", "abc", "xa")] == [True, False, True, False]
+    assert (queues.max_series, queues.sample_interval, queues.peak_window) == (0, 0.5, 300)
+    assert (found.of(LimitSettings).profile, found.procfs, found.once) == ("large", Path("/host/proc"), True)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,7 @@ servers:
         OpenVpnServer(name="tcp443", journal="openvpn-server@tcp443.service", management=TcpAddress("::1", 7505)),
     )
     assert main([f"--config.file={path}", "--config.check"]) == 0
-    assert capsys.readouterr().out == f"{path}: good\n"
+    assert capsys.readouterr().out == f"{path}: OK\n"
 
 
 def test_an_empty_configuration(tmp_path: Path) -> None:

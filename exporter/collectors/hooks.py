@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import Scrape
 from exporter.exposition.families import Metric
 from exporter.follow.base import Source
 from exporter.follow.file import FollowedFile
@@ -213,7 +214,7 @@ class HooksCollector(Collector):
         """End it; positions and open runs are saved by then."""
         self._follower.stop()
 
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # reads no queues
         """Counters as they stand; how many are running only where the record can be read."""
         running: dict[tuple[str, str], int] = {}
         for record in self._records:
@@ -231,7 +232,7 @@ class HooksCollector(Collector):
         return families
 
 
-def build(context: BuildContext) -> HooksCollector | None:
+def _build(context: BuildContext) -> HooksCollector | None:
     """From the servers that have a record; None for a single look, which follows nothing."""
     settings = context.settings
     servers: dict[Path, list[str]] = {}
@@ -244,3 +245,6 @@ def build(context: BuildContext) -> HooksCollector | None:
     positions = Positions(settings.state_directory)
     records = [_Record(path, names, counts, positions, settings.procfs) for path, names in servers.items()]
     return HooksCollector(records, counts)
+
+
+SPEC: Final = CollectorSpec("hooks", True, _build, "scripts that openvpn-mq-hook runs, if a server has a record")

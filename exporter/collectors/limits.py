@@ -1,10 +1,12 @@
 """Collector `limits`: kernel.msgmnb, msgmax and msgmni, and what the chosen profile recommends."""
 
+import argparse
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from exporter.collectors.base import Collector, Families
+from exporter.collectors.base import Collector, CollectorSpec, Families, Flags
 from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import Scrape
 from exporter.exposition.families import Family, Metric
 from exporter.sysv.sysctl import PROFILES, Recommended, read_limits
 
@@ -13,8 +15,8 @@ MSGMNB: Final = Metric(
     "gauge",
     "sysctl kernel.msgmnb: the limit in bytes that a queue gets when it is created.",
 )
-MSGMAX: Final = Metric("sysv_msgmax_bytes", "gauge", "sysctl kernel.msgmax: the most bytes that one message may have.")
-MSGMNI: Final = Metric("sysv_msgmni_queues", "gauge", "sysctl kernel.msgmni: the most queues that may exist.")
+MSGMAX: Final = Metric("sysv_msgmax_bytes", "gauge", "sysctl kernel.msgmax: the maximum size of one message.")
+MSGMNI: Final = Metric("sysv_msgmni_queues", "gauge", "sysctl kernel.msgmni: the maximum number of queues.")
 MSGMNB_RECOMMENDED: Final = Metric(
     "sysv_msgmnb_recommended_bytes", "gauge", "kernel.msgmnb as --collector.limits.profile recommends it."
 )
@@ -24,7 +26,7 @@ MSGMAX_RECOMMENDED: Final = Metric(
 MSGMNI_RECOMMENDED: Final = Metric(
     "sysv_msgmni_recommended_queues",
     "gauge",
-    "kernel.msgmni as --collector.limits.profile recommends it; absent where the profile makes no demand.",
+    "kernel.msgmni as --collector.limits.profile recommends it; absent if the profile makes no demand.",
 )
 
 
@@ -35,8 +37,8 @@ class LimitsCollector(Collector):
         self._procfs = procfs
         self._recommended = recommended
 
-    def collect(self) -> Families:
-        """The sysctls, and the recommendation; OSError or ValueError where /proc/sys has them not."""
+    def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # reads no queues
+        """Return the sysctls and the recommended values. Raise OSError or ValueError if /proc/sys lacks them."""
         limits = read_limits(self._procfs)
         families: list[Family] = [
             MSGMNB.family([limits.msgmnb]),
@@ -53,6 +55,28 @@ class LimitsCollector(Collector):
         return families
 
 
-def build(context: BuildContext) -> LimitsCollector:
-    """From the flags."""
-    return LimitsCollector(context.settings.procfs, PROFILES[context.settings.limits_profile])
+class LimitSettings(NamedTuple):
+    """What --collector.limits.* set."""
+
+    profile: str = "small"
+
+
+def _build(context: BuildContext) -> LimitsCollector:
+    return LimitsCollector(context.settings.procfs, PROFILES[context.settings.of(LimitSettings).profile])
+
+
+def _add_flags(group: argparse._ArgumentGroup) -> None:  # argparse has no public name for a group
+    group.add_argument(
+        "--collector.limits.profile", dest="limits_profile", choices=list(PROFILES), default=LimitSettings().profile,
+        help="recommended sysctls: small = msgmnb 16384, msgmax 8192; large = 65536, 16384, msgmni 32000; "
+        "none (default %(default)s)",
+    )  # fmt: skip  # one line of arguments and one of help
+
+
+SPEC: Final = CollectorSpec(
+    "limits",
+    True,
+    _build,
+    "sysctls kernel.msgmnb, msgmax, msgmni, and what is recommended",
+    Flags(_add_flags, lambda options: LimitSettings(options.limits_profile)),
+)

@@ -8,8 +8,9 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import Scrape
 from exporter.config.model import LogRule, OpenVpnServer
 from exporter.exposition.families import Metric
 from exporter.follow.base import Source
@@ -197,7 +198,7 @@ class LogCollector(Collector):
         """End following."""
         self._follower.stop()
 
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # reads no queues
         """All counters; PartialResultError, with them, while a log cannot be read."""
         families = [family for counter in self._counters.all() for family in counter.collect()]
         families += self._counters.last_line.collect()
@@ -208,7 +209,7 @@ class LogCollector(Collector):
         return [*families, errors]
 
 
-def build(context: BuildContext) -> LogCollector | None:
+def _build(context: BuildContext) -> LogCollector | None:
     """A source for each server that has a log or a journal unit; nothing can be counted in a single look."""
     settings = context.settings
     servers = [server for server in settings.config.servers if server.log or server.journal]
@@ -227,3 +228,8 @@ def _source(server: OpenVpnServer, counters: Counters, positions: Positions) -> 
         return FollowedUnit(server.journal, "openvpn", log.take, log.take_output, positions)
     assert server.log  # noqa: S101  # for the type checker: build has chosen servers that have one of the two
     return FollowedFile(server.log, log.take, positions)
+
+
+SPEC: Final = CollectorSpec(
+    "log", True, _build, "script failures and drops, from OpenVPN's log or journal, if one is configured"
+)

@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
-from exporter.collectors.base import CONNECTED_CLIENTS, Collector, Families
+from exporter.collectors.base import CONNECTED_CLIENTS, Collector, CollectorSpec, Families
 from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import Scrape
 from exporter.config.model import OpenVpnServer
 from exporter.exposition.families import Family, Kind, Metric
 from exporter.openvpn.management import Reason
@@ -123,7 +124,7 @@ class ManagementCollector(Collector):
         for poller in self._pollers.values():
             poller.join()
 
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # reads no queues
         """What was learned last; never waits, except for a single look."""
         if self._once:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -169,8 +170,11 @@ def _each(metric: Metric, values: Mapping[str, float | None]) -> Family:
     return metric.family(list(known.values()), list(known))
 
 
-def build(context: BuildContext) -> ManagementCollector | None:
+def _build(context: BuildContext) -> ManagementCollector | None:
     """From the configured servers; None where none has a management address."""
     settings = context.settings
     servers = [server for server in settings.config.servers if server.management]
     return ManagementCollector(servers, settings.procfs, once=settings.once) if servers else None
+
+
+SPEC: Final = CollectorSpec("management", True, _build, "OpenVPN's management interface, polled in the background")

@@ -1,15 +1,21 @@
 """Collector `queues`: every System V message queue's bytes, messages, limit, peaks, times and pids."""
 
+import argparse
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from exporter.collectors.base import Collector, Families
+from exporter.collectors.base import Collector, CollectorSpec, Families, Flags, PartialResultError
 from exporter.collectors.context import BuildContext
-from exporter.collectors.snapshot import ScrapedQueues
+from exporter.collectors.snapshot import QueueSettings, Scrape, max_fill
+from exporter.config.durations import parse_duration
+from exporter.config.flags import count, regex, value
+from exporter.config.model import Config
 from exporter.exposition.families import Family, Metric
 from exporter.memo import MemoizeLast
-from exporter.sysv.ids import edition, groups, users
+from exporter.sysv.ids import AccountNames
 from exporter.sysv.keys import key_texts
+from exporter.sysv.names import QueueNames
 from exporter.sysv.peaks import Peaks
 from exporter.sysv.queues import UNKNOWN_LIMIT, Queues
 from exporter.sysv.sampler import Sampler
@@ -26,7 +32,7 @@ MESSAGES: Final = _gauge("sysv_msg_queue_messages", "msg_qnum of struct msqid_ds
 LIMIT: Final = _gauge(
     "sysv_msg_queue_limit_bytes",
     "msg_qbytes of struct msqid_ds: this queue's own limit, taken from kernel.msgmnb when it was created. "
-    "It bounds the number of messages too. Absent where only /proc/sysvipc/msg can be read.",
+    "It bounds the number of messages too. Absent if only /proc/sysvipc/msg can be read.",
     "queue",
 )
 PEAK_BYTES: Final = _gauge(
@@ -59,7 +65,7 @@ LAST_SEND_PID: Final = _gauge(
 )
 LAST_RECEIVE_PID: Final = _gauge(
     "sysv_msg_queue_last_receive_pid",
-    "msg_lrpid: process id (thread id where it had to wait) of the last receiver; 0 = none.",
+    "msg_lrpid: process id (thread id if it had to wait) of the last receiver; 0 = none.",
     "queue",
 )
 INFO: Final = _gauge(
@@ -70,9 +76,14 @@ INFO: Final = _gauge(
 QUEUES: Final = _gauge("sysv_msg_queues", "Queues in the IPC namespace, filtered ones too.")
 TOTAL_BYTES: Final = _gauge("sysv_msg_bytes", "Sum of msg_cbytes over all queues, filtered ones too.")
 TOTAL_MESSAGES: Final = _gauge("sysv_msg_messages", "Sum of msg_qnum over all queues, filtered ones too.")
+MAX_FILL: Final = _gauge(
+    "sysv_msg_queue_max_fill_ratio",
+    "Highest fill over all queues, filtered ones too: the larger of msg_cbytes and msg_qnum, divided by msg_qbytes. "
+    "Absent if there is no queue, or if a queue's limit is not known.",
+)
 OMITTED: Final = _gauge(
     "sysv_msg_queues_omitted",
-    "Queues without a series of their own: left out by include/exclude (filter) or max-series (limit).",
+    "Queues without series of their own: left out by include/exclude (filter) or max-series (limit).",
     "reason",
 )
 
@@ -80,47 +91,59 @@ OMITTED: Final = _gauge(
 class QueuesCollector(Collector):
     """Reads all queues at every scrape, and samples them in between for their peaks."""
 
-    def __init__(self, queues: ScrapedQueues, peaks: Peaks, sampler: Sampler | None) -> None:
+    def __init__(self, names: QueueNames, peaks: Peaks, sampler: Sampler | None) -> None:
         """`sampler` feeds `peaks`; without one there are none."""
-        self._queues = queues
+        self._names = names
         self._peaks = peaks
         self._sampler = sampler
-        self._owners = MemoizeLast(users)
-        self._groups = MemoizeLast(groups)
-        self._creators = MemoizeLast(users)
+        self._accounts = AccountNames()
+        self._owners = MemoizeLast(lambda uids, _version: self._accounts.users(uids))
+        self._groups = MemoizeLast(lambda gids, _version: self._accounts.groups(gids))
+        self._creators = MemoizeLast(lambda uids, _version: self._accounts.users(uids))
         self._keys = MemoizeLast(key_texts)
-        self._msqids = MemoizeLast(lambda msqids: list(map(str, msqids)))
-        self._modes = MemoizeLast(lambda modes: [f"{mode:04o}" for mode in modes])
+        self._msqids = MemoizeLast(lambda msqids: tuple(map(str, msqids)))
+        self._modes = MemoizeLast(lambda modes: tuple(f"{mode:04o}" for mode in modes))
 
     def start(self) -> None:
-        """Begin sampling."""
+        """Start to sample, and to look names up."""
+        self._accounts.start()
         if self._sampler:
             self._sampler.start()
 
     def stop(self) -> None:
-        """End sampling."""
+        """Stop both."""
         if self._sampler:
             self._sampler.stop()
+        self._accounts.stop()
 
-    def collect(self) -> Families:
-        """A series for every queue that is chosen, the totals over all."""
-        everything, chosen, queue, filtered, limited = self._queues.look()
+    def reconfigure(self, config: Config) -> None:
+        """Give queues their new names."""
+        self._names.rename(config.queue_names)
+
+    def collect(self, scrape: Scrape) -> Families:
+        """Return a series per chosen queue, and the totals over all; PartialResultError if sampling has ended."""
+        everything, chosen, queue, filtered, limited = scrape.queues
         self._peaks.add(time.monotonic(), everything)
-        return [
+        fullest = max_fill(everything)
+        families = [
             *self._families(chosen, queue),
             QUEUES.family([len(everything.msqid)]),
             TOTAL_BYTES.family([sum(everything.cbytes)]),
             TOTAL_MESSAGES.family([sum(everything.qnum)]),
             OMITTED.family([filtered, limited], ["filter", "limit"]),
+            MAX_FILL.family([] if fullest is None else [fullest]),
         ]
+        if self._sampler and self._sampler.fault:
+            raise PartialResultError(f"peaks are not sampled: {self._sampler.fault}", families)
+        return families
 
-    def _families(self, queues: Queues, queue: list[str]) -> list[Family]:
-        now = edition(time.monotonic())
+    def _families(self, queues: Queues, queue: Sequence[str]) -> list[Family]:
         known = queue
         limits = queues.qbytes
         if UNKNOWN_LIMIT in limits:
             known = [label for label, limit in zip(queue, limits, strict=True) if limit != UNKNOWN_LIMIT]
             limits = [limit for limit in limits if limit != UNKNOWN_LIMIT]
+        version = self._accounts.version
         families = [
             BYTES.family(queues.cbytes, queue),
             MESSAGES.family(queues.qnum, queue),
@@ -131,13 +154,13 @@ class QueuesCollector(Collector):
             LAST_SEND_PID.family(queues.lspid, queue),
             LAST_RECEIVE_PID.family(queues.lrpid, queue),
             INFO.family(
-                [1] * len(queue),
+                (1,) * len(queue),
                 queue,
                 self._keys(queues.key),
                 self._msqids(queues.msqid),
-                self._owners(queues.uid, now),
-                self._groups(queues.gid, now),
-                self._creators(queues.cuid, now),
+                self._owners(queues.uid, version),
+                self._groups(queues.gid, version),
+                self._creators(queues.cuid, version),
                 self._modes(queues.mode),
             ),
         ]
@@ -147,9 +170,52 @@ class QueuesCollector(Collector):
         return families
 
 
-def build(context: BuildContext) -> QueuesCollector:
-    """With a sampler, except for a single look, between which and the next there is nothing to sample."""
-    settings = context.settings.queues
+def _build(context: BuildContext) -> QueuesCollector:
+    # No sampler with --once: a single reading has no interval to sample.
+    settings = context.settings.of(QueueSettings)
     peaks = Peaks(settings.peak_window)
     sampler = None if context.settings.once else Sampler(context.reader, peaks, settings.sample_interval)
-    return QueuesCollector(context.queues, peaks, sampler)
+    return QueuesCollector(context.names, peaks, sampler)
+
+
+def _add_flags(group: argparse._ArgumentGroup) -> None:  # argparse has no public name for a group
+    default = QueueSettings()
+    group.add_argument(
+        "--collector.queues.include", dest="queues_include", metavar="REGEX", type=value(regex),
+        help="only queues whose whole label matches",
+    )  # fmt: skip  # one line of arguments and one of help, here and below
+    group.add_argument(
+        "--collector.queues.exclude", dest="queues_exclude", metavar="REGEX", type=value(regex),
+        help="no queues whose whole label matches",
+    )  # fmt: skip
+    group.add_argument(
+        "--collector.queues.max-series", dest="queues_max_series", metavar="N", type=value(count),
+        default=default.max_series,
+        help="maximum number of queues with series of their own; the fullest are kept; 0 = no limit "
+        "(default %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--collector.queues.sample-interval", dest="queues_sample_interval", metavar="DURATION",
+        type=value(parse_duration), default=default.sample_interval,
+        help=f"how often queues are read between scrapes, for their peaks (default {default.sample_interval:g}s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--collector.queues.peak-window", dest="queues_peak_window", metavar="DURATION",
+        type=value(parse_duration), default=default.peak_window,
+        help=f"how far back a peak may lie (default {default.peak_window:g}s)",
+    )  # fmt: skip
+
+
+def _read_flags(options: argparse.Namespace) -> QueueSettings:
+    return QueueSettings(
+        include=options.queues_include,
+        exclude=options.queues_exclude,
+        max_series=options.queues_max_series,
+        sample_interval=options.queues_sample_interval,
+        peak_window=options.queues_peak_window,
+    )
+
+
+SPEC: Final = CollectorSpec(
+    "queues", True, _build, "System V message queues, from msgctl", Flags(_add_flags, _read_flags)
+)

@@ -1,31 +1,76 @@
-"""The queues of the present scrape: read once, labelled and chosen once, for every collector that speaks of queues."""
+"""The queues of one scrape: read once, labelled and chosen once, for every collector that needs them."""
 
+import heapq
 import logging
+import math
+import operator
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from exporter.config.model import QueueSettings
 from exporter.logs import StateLog
 from exporter.memo import MemoizeLast
 from exporter.sysv.names import QueueNames, labels
-from exporter.sysv.queues import Queues
+from exporter.sysv.queues import UNKNOWN_LIMIT, Queue, Queues
 from exporter.sysv.reader import QueueReader
-from exporter.sysv.selection import fullest
 
 _log = logging.getLogger(__name__)
 
 
-class Look(NamedTuple):
+@dataclass(frozen=True)
+class QueueSettings:
+    """What --collector.queues.* set; durations in seconds."""
+
+    include: re.Pattern[str] | None = None  # on the queue label, anchored at both ends
+    exclude: re.Pattern[str] | None = None
+    max_series: int = 1000  # 0 = no limit
+    sample_interval: float = 1.0
+    peak_window: float = 60.0
+
+    @property
+    def filters(self) -> bool:
+        """Whether there is anything that `wants` could refuse."""
+        return bool(self.include or self.exclude)
+
+    def wants(self, queue: str) -> bool:
+        """Return whether a queue of this label gets series of its own."""
+        if self.include and not self.include.fullmatch(queue):
+            return False
+        return not (self.exclude and self.exclude.fullmatch(queue))
+
+
+class QueueSnapshot(NamedTuple):
     """One reading, and those of its queues that get series of their own."""
 
     everything: Queues
     chosen: Queues
-    labels: list[str]  # of the chosen; the same object as long as they are the same
+    labels: Sequence[str]  # of the chosen; the same object as long as they are the same
     filtered: int  # left out by include, exclude
     limited: int  # left out by max-series
 
 
-class ScrapedQueues:
-    """Reads when first asked in a scrape, and gives the same until the next one begins."""
+class Scrape:
+    """What lives as long as one scrape: the reading that its collectors share."""
+
+    def __init__(self, read: Callable[[], QueueSnapshot]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._queues: QueueSnapshot | None = None
+
+    @property
+    def queues(self) -> QueueSnapshot:
+        """The queues, read when the first collector asks. Raises what reading raises, to each that asks."""
+        with self._lock:
+            if self._queues is None:
+                self._queues = self._read()
+            return self._queues
+
+
+class SnapshotReader:
+    """Reads snapshots, one per scrape; columns that have not changed are the same objects as in the last one."""
 
     def __init__(self, reader: QueueReader, names: QueueNames, settings: QueueSettings) -> None:
         self._reader = reader
@@ -33,45 +78,79 @@ class ScrapedQueues:
         self._settings = settings
         self._labels = MemoizeLast(labels)
         self._pick = MemoizeLast(_pick)
-        self._look: Look | None = None
-        self._notices = StateLog(_log)
+        self._state_log = StateLog(_log)
 
-    def forget(self) -> None:
-        """A new scrape begins."""
-        self._look = None
+    def scrape(self) -> Scrape:
+        """Return an object for one scrape; nothing is read yet."""
+        return Scrape(self.read)
 
-    def look(self) -> Look:
-        """The queues. Raises what the reader raises, to each that asks."""
-        if self._look is None:
-            self._look = self._choose(self._reader.read())
-        return self._look
-
-    def _choose(self, everything: Queues) -> Look:
+    def read(self) -> QueueSnapshot:
+        """Read all queues now. Raises what the reader raises."""
+        everything = self._reader.read()
         names = self._names.by_key()
         queues, queue = everything, self._labels(everything.key, everything.msqid, names)
         filtered = 0
         if self._settings.filters:
-            wanted = [place for place, label in enumerate(queue) if self._settings.wants(label)]
+            wanted = [index for index, label in enumerate(queue) if self._settings.wants(label)]
             filtered = len(queue) - len(wanted)
-            queues, queue = queues.take(wanted), self._pick(queue, wanted)
+            queues, queue = queues.select(wanted), self._pick(queue, wanted)
         limited = self._over_limit(len(queue))
         if limited:
             kept = fullest(queues, queue, set(names.values()), self._settings.max_series)
-            queues, queue = queues.take(kept), self._pick(queue, kept)
-        return Look(everything, queues, queue, filtered, limited)
+            queues, queue = queues.select(kept), self._pick(queue, kept)
+        return QueueSnapshot(everything, queues, queue, filtered, limited)
 
     def _over_limit(self, count: int) -> int:
-        most = self._settings.max_series
-        if not most or count <= most:
-            self._notices.resolved("series", "every queue has series of its own again")
+        limit = self._settings.max_series
+        if not limit or count <= limit:
+            self._state_log.resolved("series", "every queue has series of its own again")
             return 0
-        self._notices.problem(
+        self._state_log.problem(
             "series",
-            f"there are more queues than --collector.queues.max-series={most}: only the fullest have series of their "
+            f"there are more queues than --collector.queues.max-series={limit}: only the fullest have series of their "
             "own; raise it (0 = no limit), or leave queues out by --collector.queues.exclude",
         )
-        return count - most
+        return count - limit
 
 
-def _pick(labels: list[str], places: list[int]) -> list[str]:
-    return [labels[place] for place in places]
+def fullest(queues: Queues, labels: Sequence[str], always: AbstractSet[str], limit: int) -> list[int]:
+    """Return the indices of at most `limit` of `queues`, in the order of `queues`.
+
+    Those with a label in `always` come first (a series that the configuration names must not come and go with other
+    queues' fill), then the fullest, then those with the most bytes.
+    """
+    ranks = [
+        (label in always, fill(queue), queue.cbytes, -index)
+        for index, (label, queue) in enumerate(zip(labels, queues.rows(), strict=True))
+    ]
+    return sorted(-rank[-1] for rank in heapq.nlargest(limit, ranks))
+
+
+def fill(queue: Queue) -> float:
+    """Return how full a queue is: the kernel refuses a message when bytes or messages would pass msg_qbytes.
+
+    If the limit is not known: bytes or messages, whichever is more.
+    """
+    used = max(queue.cbytes, queue.qnum)
+    if queue.qbytes == UNKNOWN_LIMIT:
+        return used
+    return used / queue.qbytes if queue.qbytes else math.inf
+
+
+def max_fill(queues: Queues) -> float | None:
+    """Return the highest fill of all queues, a ratio; None if there is no queue, or no limit is known.
+
+    A queue with the limit 0, into which nothing fits, counts as full.
+    """
+    limits = queues.qbytes
+    if not limits or UNKNOWN_LIMIT in limits:
+        return None
+    if 0 in limits:
+        return max(1.0 if limit == 0 else max(used, count) / limit
+                   for used, count, limit in zip(queues.cbytes, queues.qnum, limits, strict=True))  # fmt: skip
+    ratios: Iterator[float] = (max(map(operator.truediv, column, limits)) for column in (queues.cbytes, queues.qnum))
+    return max(ratios)
+
+
+def _pick(labels: Sequence[str], indices: Sequence[int]) -> tuple[str, ...]:
+    return tuple(labels[index] for index in indices)

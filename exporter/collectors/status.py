@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.collectors.base import CONNECTED_CLIENTS, Collector, Families, PartialResultError
+from exporter.collectors.base import CONNECTED_CLIENTS, Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import Scrape
 from exporter.config.model import OpenVpnServer
 from exporter.exposition.families import Metric
 from exporter.logs import StateLog
@@ -124,7 +125,7 @@ class StatusCollector(Collector):
         if self._thread.is_alive():
             self._thread.join(1.0)  # a file system that does not answer may hold it longer: let it
 
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # reads no queues
         """The files as they are; PartialResultError where one cannot be read."""
         for file in self._files:
             file.read()
@@ -166,8 +167,11 @@ class StatusCollector(Collector):
                 file.glance()
 
 
-def build(context: BuildContext) -> StatusCollector | None:
+def _build(context: BuildContext) -> StatusCollector | None:
     """From the configured servers; None where none has a status file."""
     settings = context.settings
     servers = [server for server in settings.config.servers if server.status]
     return StatusCollector(servers, once=settings.once) if servers else None
+
+
+SPEC: Final = CollectorSpec("status", True, _build, "OpenVPN's status files: their freshness, and the clients in them")

@@ -1,5 +1,6 @@
 """Collector `trace`: what msgsnd and msgrcv did, counted in the kernel by a bpftrace program (see exporter/trace)."""
 
+import argparse
 import contextlib
 import itertools
 import math
@@ -8,12 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client.core import HistogramMetricFamily
 
-from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.base import Collector, CollectorSpec, Families, Flags, PartialResultError
 from exporter.collectors.context import BuildContext
+from exporter.collectors.snapshot import QueueSettings, Scrape
+from exporter.config.flags import value
 from exporter.exposition.families import Metric
 from exporter.sysv.names import labels
 from exporter.sysv.queues import MalformedError
@@ -86,17 +89,24 @@ _PATIENCE: Final = 15.0  # seconds without a print (or three times the usual dis
 _GIVE_UP: Final = 4.0  # times that: the child is replaced
 
 
+class TraceSettings(NamedTuple):
+    """What --trace.* set."""
+
+    input: Path | None = None  # where a bpftrace that systemd runs writes to; None: run one as a child
+    max_queues: int = 1024
+
+
 class TraceCollector(Collector):
     """Follows bpftrace in a thread of its own."""
 
     def __init__(self, context: BuildContext, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings = settings = context.settings
+        self._settings = settings = context.settings.of(TraceSettings)
+        self._wants = context.settings.of(QueueSettings).wants
         self._reader = context.reader
         self._names = context.names
-        self._queues = context.queues
         self._clock = clock
-        self._tally = Tally(settings.trace.max_queues)
-        self._source = self._choose(settings.trace.input)
+        self._tally = Tally(settings.max_queues)
+        self._source = self._choose(settings.input)
         self._heard = clock()
         self._usual = 0.0  # seconds between the last two prints
         self._stopping = threading.Event()
@@ -113,7 +123,7 @@ class TraceCollector(Collector):
         if self._thread.is_alive():
             self._thread.join()
 
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:
         """The counters; PartialResultError with them where bpftrace does not speak just now."""
         if system_calls() is None:
             raise PartialResultError("programs on this machine may use ipc(2) for msgsnd, which is not counted")
@@ -127,7 +137,7 @@ class TraceCollector(Collector):
                 f"bpftrace counts IPC namespace {self._tally.namespace}, the exporter lives in {own}: "
                 "run both in the same"
             )
-        families = self._families()
+        families = self._families(scrape)
         if self._source.fault:
             raise PartialResultError(self._source.fault, families)
         if self._silence() > self._patience():
@@ -139,7 +149,7 @@ class TraceCollector(Collector):
     def _choose(self, path: Path | None) -> Child | Input:
         if path:
             return Input(path, self._hear)
-        return Child(command(), environment(self._settings.trace.max_queues), self._hear, self._hung)
+        return Child(command(), environment(self._settings.max_queues), self._hear, self._hung)
 
     def _hear(self, line: bytes) -> None:
         before = self._tally.prints
@@ -164,17 +174,17 @@ class TraceCollector(Collector):
     def _hung(self, since: float) -> bool:
         return self._clock() - max(self._heard, since) > _GIVE_UP * self._patience()
 
-    def _families(self) -> Families:
-        queues = self._queues.look().everything
+    def _families(self, scrape: Scrape) -> Families:
+        queues = scrape.queues.everything
         self._tally.learn(queues)
         totals = self._tally.totals()
         for msqid, key in zip(queues.msqid, queues.key, strict=True):
-            if len(totals) >= self._settings.trace.max_queues:
+            if len(totals) >= self._settings.max_queues:
                 break
             totals.setdefault(identify(msqid, key), Counter())  # nobody has used it yet: that is known to be nothing
         keys, msqids = [queue.key for queue in totals], [queue.msqid for queue in totals]
         named = zip(labels(keys, msqids, self._names.by_key()), totals.values(), strict=True)
-        return self._render({label: counted for label, counted in named if self._settings.queues.wants(label)})
+        return self._render({label: counted for label, counted in named if self._wants(label)})
 
     def _render(self, counts: dict[str, Counter[str]]) -> Families:
         queues = list(counts)
@@ -212,6 +222,33 @@ def _histogram(counts: dict[str, Counter[str]]) -> HistogramMetricFamily:
     return family
 
 
-def build(context: BuildContext) -> TraceCollector | None:
-    """Nothing for a single look, which has nothing to count yet."""
+def _build(context: BuildContext) -> TraceCollector | None:
+    # Nothing with --once: a single reading has nothing to count yet.
     return None if context.settings.once else TraceCollector(context)
+
+
+def _add_flags(group: argparse._ArgumentGroup) -> None:  # argparse has no public name for a group
+    group.add_argument(
+        "--trace.input", dest="trace_input", metavar="PATH", type=Path,
+        help="named pipe (or file) that openvpn-mq-trace.service writes to; without it, bpftrace is run as a child",
+    )  # fmt: skip  # one line of arguments and one of help, here and below
+    group.add_argument(
+        "--trace.max-queues", dest="trace_max_queues", metavar="N", type=value(_bound),
+        default=TraceSettings().max_queues,
+        help="maximum number of queues that are counted, and of threads inside msgsnd or msgrcv (default %(default)s)",
+    )  # fmt: skip
+
+
+def _bound(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 64 <= int(text) <= 1 << 20:
+        raise ValueError(f"{text!r} is not a number of queues to trace; write a whole number from 64 to 1048576")
+    return int(text)
+
+
+SPEC: Final = CollectorSpec(
+    "trace",
+    False,
+    _build,
+    "what msgsnd and msgrcv did, counted in the kernel; needs bpftrace and root",
+    Flags(_add_flags, lambda options: TraceSettings(options.trace_input, options.trace_max_queues)),
+)

@@ -4,13 +4,13 @@ import logging
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from exporter.collectors.base import Collector, Families, PartialResultError
+from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
-from exporter.collectors.snapshot import ScrapedQueues
+from exporter.collectors.snapshot import Scrape
 from exporter.exposition.families import Family, Metric
 from exporter.sysv.queues import Queues
 from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls
@@ -46,13 +46,11 @@ class WaitersCollector(Collector):
 
     def __init__(
         self,
-        queues: ScrapedQueues,
         procfs: Path,
         calls: SystemCalls | None,
         clock: Callable[[], float] = time.monotonic,
         cpu_time: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._queues = queues
         self._procfs = procfs
         self._calls = calls
         self._clock = clock
@@ -60,10 +58,9 @@ class WaitersCollector(Collector):
         self._last = Sleepers(Counter(), Counter(), 0)
         self._not_before = 0.0
 
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:
         """Gauges by queue; PartialResultError with what needs no rights where threads cannot be looked at."""
-        look = self._queues.look()
-        queues, queue = look.chosen, look.labels
+        queues, queue = scrape.queues.chosen, scrape.queues.labels
         running = [
             *self._running(SENDER_RUNNING, queues.lspid, queue),
             *self._running(RECEIVER_RUNNING, queues.lrpid, queue),
@@ -89,7 +86,7 @@ class WaitersCollector(Collector):
             self._not_before = self._clock() + (self._cpu_time() - before) / _SHARE
         return self._last
 
-    def _running(self, metric: Metric, pids: list[int], queue: list[str]) -> list[Family]:
+    def _running(self, metric: Metric, pids: Sequence[int], queue: Sequence[str]) -> list[Family]:
         known = {pid: found for pid in set(pids) if pid and (found := exists(self._procfs, pid)) is not None}
         if len(known) < len(set(pids)):
             places = [place for place, pid in enumerate(pids) if pid in known]
@@ -97,7 +94,7 @@ class WaitersCollector(Collector):
         return [metric.family([int(known[pid]) for pid in pids], queue)]
 
 
-def build(context: BuildContext) -> WaitersCollector | None:
+def _build(context: BuildContext) -> WaitersCollector | None:
     """Nothing, and one line in the log, where /proc does not permit it.
 
     Where it was asked for by its own flag it is there all the same, and fails.
@@ -109,7 +106,7 @@ def build(context: BuildContext) -> WaitersCollector | None:
             if not settings.once:  # a look every minute from cron is not to write a line every minute
                 _log.info("collector waiters is off: %s", refusal)
             return None
-    return WaitersCollector(context.queues, settings.procfs, system_calls())
+    return WaitersCollector(settings.procfs, system_calls())
 
 
 def _refusal(procfs: Path) -> str | None:
@@ -121,3 +118,6 @@ def _refusal(procfs: Path) -> str | None:
     except DeniedError as error:
         return str(error)
     return None
+
+
+SPEC: Final = CollectorSpec("waiters", True, _build, "threads asleep in msgsnd and msgrcv, from /proc")

@@ -1,12 +1,13 @@
 """What the user asked for, as frozen dataclasses: the flags (cli.py) and the configuration file (load.py)."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 from exporter.sysv.keys import NamedQueue
+
+T = TypeVar("T")
 
 
 class Address(NamedTuple):
@@ -89,36 +90,6 @@ class Config:
 
 
 @dataclass(frozen=True)
-class QueueSettings:
-    """What --collector.queues.* say."""
-
-    include: re.Pattern[str] | None = None  # on the queue label, anchored at both ends
-    exclude: re.Pattern[str] | None = None
-    max_series: int = 1000  # 0 = no limit
-    sample_interval: float = 1.0  # seconds
-    peak_window: float = 60.0  # seconds
-
-    @property
-    def filters(self) -> bool:
-        """Whether there is anything that `wants` could refuse."""
-        return bool(self.include or self.exclude)
-
-    def wants(self, queue: str) -> bool:
-        """Whether a queue of this label gets series of its own."""
-        if self.include and not self.include.fullmatch(queue):
-            return False
-        return not (self.exclude and self.exclude.fullmatch(queue))
-
-
-@dataclass(frozen=True)
-class TraceSettings:
-    """What --trace.* say."""
-
-    input: Path | None = None  # where somebody else's bpftrace writes; None: run one as a child
-    max_queues: int = 1024
-
-
-@dataclass(frozen=True)
 class Settings:
     """Everything that a run depends on."""
 
@@ -128,9 +99,14 @@ class Settings:
     exporter_metrics: bool = True  # process_*, python_info, promhttp_*
     collectors: Mapping[str, bool] = field(default_factory=dict)  # by --collector.NAME; others as the table has them
     collector_defaults: bool = True
-    queues: QueueSettings = QueueSettings()
-    limits_profile: str = "small"
+    parts: tuple[object, ...] = ()  # the settings of single collectors, from their own flags
     state_directory: Path | None = None  # where read positions are remembered
-    trace: TraceSettings = TraceSettings()
     procfs: Path = Path("/proc")
     once: bool = False
+
+    def of(self, kind: Callable[[], T]) -> T:
+        """Return the part of this type, as its collector's flags set it; else one with the defaults."""
+        for part in self.parts:
+            if type(part) is kind:
+                return cast("T", part)
+        return kind()

@@ -22,6 +22,6 @@ class NamedQueue(NamedTuple):
     key: int | Ftok
 
 
-def key_texts(keys: Sequence[int]) -> list[str]:
-    """Keys as ipcs prints them: 0x and eight hex digits. One % for all, as there may be tens of thousands."""
-    return ("0x%08x " * len(keys) % tuple(keys)).split()
+def key_texts(keys: Sequence[int]) -> tuple[str, ...]:
+    """Format keys as ipcs prints them: 0x and eight hex digits. One % for all, as there may be tens of thousands."""
+    return tuple(("0x%08x " * len(keys) % tuple(keys)).split())

@@ -1,7 +1,7 @@
 """The queues of one moment as columns, whatever they were read from, and the parser of /proc/sysvipc/msg.
 
-Columns, because the kernel allows 32,000 queues: a list a field is cut out of the kernel's structs, and rendered,
-many times faster than a tuple a queue.
+Queues are stored by column: with up to 32,000 of them, one list per field is far faster to extract and to render than
+one tuple per queue.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,49 +30,49 @@ class Queue(NamedTuple):
 
 
 class Queues(NamedTuple):
-    """The same fields, each a list over all queues, all of one length and one order."""
+    """The same fields, each a column over all queues, of one length and in one order; never changed once made."""
 
-    key: list[int]
-    msqid: list[int]
-    mode: list[int]
-    cbytes: list[int]
-    qnum: list[int]
-    lspid: list[int]
-    lrpid: list[int]
-    uid: list[int]
-    gid: list[int]
-    cuid: list[int]
-    stime: list[int]
-    rtime: list[int]
-    ctime: list[int]
-    qbytes: list[int]
+    key: Sequence[int]
+    msqid: Sequence[int]
+    mode: Sequence[int]
+    cbytes: Sequence[int]
+    qnum: Sequence[int]
+    lspid: Sequence[int]
+    lrpid: Sequence[int]
+    uid: Sequence[int]
+    gid: Sequence[int]
+    cuid: Sequence[int]
+    stime: Sequence[int]
+    rtime: Sequence[int]
+    ctime: Sequence[int]
+    qbytes: Sequence[int]
 
     def rows(self) -> Iterator[Queue]:
-        """One queue after the other."""
+        """Iterate over the queues as rows."""
         return map(Queue._make, zip(*self, strict=True))
 
-    def take(self, places: Sequence[int]) -> "Queues":
-        """The queues at these places, in the order of `places`."""
-        return Queues(*([column[place] for place in places] for column in self))
+    def select(self, indices: Sequence[int]) -> "Queues":
+        """Return the queues at these indices, in the order of `indices`."""
+        return Queues(*([column[index] for index in indices] for column in self))
 
     def __add__(self, other: object) -> "Queues":
-        """These queues, then those."""
+        """Concatenate the columns."""
         if not isinstance(other, Queues):
             return NotImplemented
-        return Queues(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Queues(*([*mine, *theirs] for mine, theirs in zip(self, other, strict=True)))
 
 
-NO_QUEUES: Final = Queues(*([] for _ in Queues._fields))
+NO_QUEUES: Final = Queues(*(() for _ in Queues._fields))
 
 
 class MalformedError(Exception):
-    """What the kernel gave has not the form that is known; the message quotes it."""
+    """The kernel's text does not have the known form; the message quotes it."""
 
 
 def parse_proc(text: str) -> Queues:
-    """/proc/sysvipc/msg, in the kernel's order: a heading, then a line of 14 columns for each queue.
+    """Parse /proc/sysvipc/msg, in the kernel's order: a heading, then a line of 14 columns per queue.
 
-    Columns are known by their place: key msqid perms cbytes qnum lspid lrpid uid gid cuid cgid stime rtime ctime.
+    Columns by position: key msqid perms cbytes qnum lspid lrpid uid gid cuid cgid stime rtime ctime.
     Raises MalformedError on a heading or a line of another form.
     """
     heading, _, body = text.partition("\n")
@@ -89,4 +89,4 @@ def parse_proc(text: str) -> Queues:
             rows.append((unsigned, int(msqid), mode, cbytes, qnum, lspid, lrpid, uid, gid, cuid, *times, UNKNOWN_LIMIT))
         except ValueError:
             raise MalformedError(f"/proc/sysvipc/msg has a line of unknown form: {line[:120]!r}") from None
-    return Queues(*map(list, zip(*rows, strict=True))) if rows else NO_QUEUES
+    return Queues(*zip(*rows, strict=True)) if rows else NO_QUEUES

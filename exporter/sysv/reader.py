@@ -1,4 +1,4 @@
-"""All queues, by msgctl where it answers and by /proc/sysvipc/msg where it does not."""
+"""All queues, by msgctl if it answers and by /proc/sysvipc/msg if it does not."""
 
 import logging
 from pathlib import Path
@@ -11,26 +11,26 @@ _log = logging.getLogger(__name__)
 
 
 class QueueReader:
-    """Reads every queue of this process's IPC namespace, and says once when it cannot read the limits."""
+    """Reads every queue of this process's IPC namespace, and logs once when it cannot read the limits."""
 
     def __init__(self, procfs: Path, msgctl: MsgCtl | str | None = None) -> None:
-        """`msgctl`: the call, or the reason why there is none; the system's own where not given."""
+        """`msgctl`: the call, or the reason why there is none; by default the system's own."""
         self._table = procfs / "sysvipc" / "msg"
         self._msgctl = system_msgctl() if msgctl is None else msgctl
-        self._notices = StateLog(_log)
+        self._state_log = StateLog(_log)
 
     def read(self) -> Queues:
-        """Every queue once. Raises OSError or MalformedError where neither source can be read."""
+        """Return every queue once. Raise OSError or MalformedError if neither source can be read."""
         reading = Walk(NO_QUEUES, self._msgctl) if isinstance(self._msgctl, str) else walk(self._msgctl)
         queues = reading.queues
         if reading.refusal is None:
-            self._notices.resolved("msgctl", "the limits of the queues can be read again")
+            self._state_log.resolved("msgctl", "the limits of the queues can be read again")
         else:
             everything = parse_proc(self._table.read_text())
             known = set(queues.msqid)
-            others = everything.take([place for place, msqid in enumerate(everything.msqid) if msqid not in known])
+            others = everything.select([index for index, msqid in enumerate(everything.msqid) if msqid not in known])
             if others.msqid:
-                self._notices.problem(
+                self._state_log.problem(
                     "msgctl",
                     f"{reading.refusal}; reading {self._table}, which does not tell the queues' limits: "
                     "sysv_msg_queue_limit_bytes is left out",
@@ -40,12 +40,12 @@ class QueueReader:
 
 
 def _latest(queues: Queues) -> Queues:
-    """A queue that is removed and made again while we read is met twice: what was read last is what is there."""
+    """Keep the last reading of a queue that was removed and made again meanwhile, and so is met twice."""
     private = queues.key.count(0)
     if len(set(queues.key)) + private - (private > 0) == len(queues.key):
         return queues
-    place_of = {
-        key or ("private", msqid): place
-        for place, (key, msqid) in enumerate(zip(queues.key, queues.msqid, strict=True))
+    index_of = {
+        key or ("private", msqid): index
+        for index, (key, msqid) in enumerate(zip(queues.key, queues.msqid, strict=True))
     }
-    return queues.take(sorted(place_of.values()))
+    return queues.select(sorted(index_of.values()))

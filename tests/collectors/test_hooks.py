@@ -14,7 +14,7 @@ import pytest
 
 from exporter.collectors.base import PartialResultError
 from exporter.collectors.context import build_context
-from exporter.collectors.hooks import HooksCollector, build
+from exporter.collectors.hooks import SPEC, HooksCollector
 from exporter.config.model import Config, OpenVpnServer, Settings
 from exporter.exposition.pages import Format, render
 from exporter.exposition.render import Renderer
@@ -22,6 +22,7 @@ from exporter.sysv.keys import Ftok, NamedQueue
 from tests.support.hooks import HOOK, PATH, run, script
 from tests.support.needs import need
 from tests.support.openvpn import wait_until
+from tests.support.pages import scrape
 from tests.support.program import Samples, samples
 
 CONNECT = {**PATH, "script_type": "client-connect"}
@@ -37,7 +38,7 @@ class Life:
     def samples(self) -> Samples:
         self.fault = None
         try:
-            families = list(self.collector.collect())
+            families = list(self.collector.collect(scrape()))
         except PartialResultError as fault:
             families, self.fault = list(fault.families), str(fault)
         return samples(b"".join(render(families, Format.TEXT, Renderer())).decode())
@@ -58,7 +59,7 @@ class Life:
 @contextmanager
 def life(record: Path, *names: NamedQueue, servers: tuple[str, ...] = ("vpn",), **settings: Any) -> Iterator[Life]:
     config = Config(queue_names=names, servers=tuple(OpenVpnServer(name, hooks=record) for name in servers))
-    collector = build(build_context(Settings(config=config, **settings)))
+    collector = SPEC.build(build_context(Settings(config=config, **settings)))
     assert collector
     collector.start()
     try:
@@ -109,7 +110,7 @@ def test_what_is_known_in_advance_is_there_at_zero(record: Path) -> None:
 
 
 def test_before_the_record_has_been_read_nothing_is_known(record: Path) -> None:
-    collector = build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
+    collector = SPEC.build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
     assert collector
     assert Life(collector).value("hook_running", **LABELS) is None
     assert Life(collector).value("hook_runs_total", **LABELS) == 0
@@ -290,7 +291,7 @@ def test_lines_of_others_are_left_out(record: Path, tmp_path: Path, caplog: pyte
 def test_a_record_that_is_missing(tmp_path: Path) -> None:
     """It fails and says why; how many run is not known; it recovers by itself, and counts from the first line on."""
     record = tmp_path / "hooks.jsonl"
-    collector = build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
+    collector = SPEC.build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
     assert collector
     collector.start()
     try:
@@ -316,7 +317,7 @@ def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
     with life(record, NamedQueue("status", 1)) as one:
         run(record, "--queue", "1", "--", script(tmp_path, "exit 0"), environment=CONNECT)
         one.wait(1, "hook_duration_seconds_count", **LABELS)
-        page = b"".join(render(list(one.collector.collect()), Format.TEXT, Renderer())).decode()
+        page = b"".join(render(list(one.collector.collect(scrape())), Format.TEXT, Renderer())).decode()
     assert set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)) == expected
     checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
@@ -324,6 +325,6 @@ def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_follow() -> None:
     """Without a record, and for a single look, there is no collector."""
-    assert build(build_context(Settings())) is None
+    assert SPEC.build(build_context(Settings())) is None
     servers = (OpenVpnServer("vpn", hooks=Path("/nonexistent")),)
-    assert build(build_context(Settings(config=Config(servers=servers), once=True))) is None
+    assert SPEC.build(build_context(Settings(config=Config(servers=servers), once=True))) is None

@@ -11,13 +11,14 @@ import pytest
 import exporter.collectors.log
 from exporter.collectors.base import PartialResultError
 from exporter.collectors.context import build_context
-from exporter.collectors.log import Counters, LogCollector, ServerLog, build
+from exporter.collectors.log import SPEC, Counters, LogCollector, ServerLog
 from exporter.config import load as config_load
 from exporter.config.model import Config, LogRule, OpenVpnServer, Settings
 from exporter.errors import BadInputError, RefusedError
 from exporter.exposition.families import Metric
 from exporter.openvpn.logline import HOOKS
 from tests.support.openvpn import wait_until
+from tests.support.pages import scrape
 from tests.support.program import Program, running
 
 WARNING = b"WARNING: Failed running command (--client-connect): external program exited with error status: 1\n"
@@ -150,7 +151,7 @@ def test_a_rule_that_is_wrong(tmp_path: Path, text: str, complaint: str) -> None
 
 
 def built(**settings: Any) -> LogCollector | None:
-    return build(build_context(Settings(**settings)))
+    return SPEC.build(build_context(Settings(**settings)))
 
 
 def test_nothing_to_read_and_a_single_look() -> None:
@@ -179,13 +180,13 @@ def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
 
     def works() -> bool:
         with contextlib.suppress(PartialResultError):
-            return bool(list(collector.collect()))
+            return bool(list(collector.collect(scrape())))
         return False
 
     try:
         wait_until(lambda: not works(), "the fault")
         with pytest.raises(PartialResultError, match=f"server bad: cannot read {bad}: not a regular file") as raised:
-            list(collector.collect())
+            list(collector.collect(scrape()))
         assert list(raised.value.families)
         bad.rmdir()
         bad.touch()
@@ -273,7 +274,7 @@ def test_a_restart_goes_on_where_it_ended(tmp_path: Path) -> None:
     ("flags", "complaint"),
     [
         (["--openvpn.log=/a/server.log", "--openvpn.log=/b/server.log"], "two files of --openvpn.log would be server"),
-        (["--openvpn.log=/a/server.log", "--config.file={config}"], "--openvpn.log goes without servers"),
+        (["--openvpn.log=/a/server.log", "--config.file={config}"], "--openvpn.log cannot be combined with"),
     ],
 )
 def test_flags_that_contradict(tmp_path: Path, flags: list[str], complaint: str) -> None:

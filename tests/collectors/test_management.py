@@ -194,4 +194,4 @@ def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(t
 
 def test_without_a_management_address_there_is_no_collector() -> None:
     config = Config(servers=(OpenVpnServer("s", status=Path("/x")),))
-    assert management.build(build_context(Settings(config=config))) is None
+    assert management.SPEC.build(build_context(Settings(config=config))) is None

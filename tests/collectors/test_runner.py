@@ -1,19 +1,24 @@
 """Collectors are timed, and fail alone."""
 
 import logging
+import threading
+import time
 
 import pytest
 from prometheus_client import Metric as LibraryMetric
 
 from exporter.collectors.base import Collector, Families, PartialResultError
 from exporter.collectors.runner import Runner
+from exporter.collectors.snapshot import Scrape
+from exporter.config.model import Config, OpenVpnServer
 from exporter.exposition.families import Family, Metric
+from tests.support.pages import scrape
 
 ONE = Metric("one", "gauge", "One.")
 
 
 class Good(Collector):
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:
         return [ONE.family([1])]
 
 
@@ -23,7 +28,7 @@ class Moody(Collector):
     def __init__(self) -> None:
         self.mood: Exception | None = None
 
-    def collect(self) -> Families:
+    def collect(self, scrape: Scrape) -> Families:
         yield ONE.family([2])
         if self.mood:
             raise self.mood
@@ -61,7 +66,7 @@ def test_a_failure_is_isolated_and_told_once(mood: Exception, sentence: str, cap
     """The other collector is served; half of a failed one is not; recovery is told."""
     caplog.set_level(logging.INFO)
     moody = Moody()
-    runner = Runner({"moody": moody, "good": Good()})
+    runner = Runner({"moody": moody, "good": Good()}, scrape)
     moody.mood = mood
     for _ in range(3):
         gathered = runner.gather()
@@ -78,19 +83,74 @@ def test_a_failure_is_isolated_and_told_once(mood: Exception, sentence: str, cap
 def test_what_is_known_is_served_beside_a_fault() -> None:
     moody = Moody()
     moody.mood = PartialResultError("one of two files is gone", [ONE.family([7])])
-    gathered = Runner({"moody": moody}).gather()
+    gathered = Runner({"moody": moody}, scrape).gather()
     assert ones(gathered) == [7]
     assert values(gathered, "openvpn_mq_scrape_collector_success") == {"moody": 0}
 
 
 def test_durations_are_measured() -> None:
-    durations = values(Runner({"good": Good()}).gather(), "openvpn_mq_scrape_collector_duration_seconds")
+    durations = values(Runner({"good": Good()}, scrape).gather(), "openvpn_mq_scrape_collector_duration_seconds")
     assert 0 < durations["good"] < 10
 
 
 def test_one_that_cannot_start_or_stop_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
-    runner = Runner({"a": Unstartable(), "b": Good()})
+    runner = Runner({"a": Unstartable(), "b": Good()}, scrape)
     runner.start()
     assert ones(runner.gather()) == [1, 1]
     runner.stop()
     assert [record.getMessage() for record in caplog.records] == ["collector cannot start", "collector does not stop"]
+
+
+class PerServer(Good):
+    """Active while the configuration has servers."""
+
+    def __init__(self) -> None:
+        self.servers = 0
+
+    @property
+    def active(self) -> bool:
+        return self.servers > 0
+
+    def reconfigure(self, config: Config) -> None:
+        if len(config.servers) > 1:
+            raise RuntimeError("too many")
+        self.servers = len(config.servers)
+
+
+def test_a_collector_comes_and_goes_with_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
+    """One that is not active leaves no trace on the page; one that cannot adopt a configuration is logged."""
+    collector = PerServer()
+    runner = Runner({"a": collector, "b": Good()}, scrape)
+    assert runner.names == ["b"]
+    runner.reconfigure(Config(servers=(OpenVpnServer("s"),)))
+    assert set(values(runner.gather(), "openvpn_mq_scrape_collector_success")) == {"a", "b"}
+    runner.reconfigure(Config(servers=(OpenVpnServer("s"), OpenVpnServer("t"))))
+    assert "collector cannot adopt the configuration" in caplog.text
+    runner.reconfigure(Config())
+    assert set(values(runner.gather(), "openvpn_mq_scrape_collector_success")) == {"b"}
+
+
+def test_only_what_was_asked_for() -> None:
+    runner = Runner({"a": Good(), "b": Good()}, scrape)
+    assert set(values(runner.gather(["b", "unknown"]), "openvpn_mq_scrape_collector_success")) == {"b"}
+
+
+def test_a_stop_takes_no_longer_than_the_slowest() -> None:
+    """Collectors stop side by side, and one that hangs is left behind."""
+    release = threading.Event()
+
+    class Stuck(Good):
+        def stop(self) -> None:
+            release.wait()
+
+    stopped = []
+
+    class Clean(Good):
+        def stop(self) -> None:
+            stopped.append(1)
+
+    start = time.monotonic()
+    Runner({"a": Stuck(), "b": Stuck(), "c": Clean()}, scrape).stop()
+    assert time.monotonic() - start < 3
+    assert stopped == [1]
+    release.set()

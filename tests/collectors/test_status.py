@@ -19,7 +19,7 @@ from exporter.collectors.status import StatusCollector
 from exporter.config.model import Config, OpenVpnServer, Settings, UnixAddress
 from tests.openvpn.test_status import version_1, version_23
 from tests.support.openvpn import Lab, wait_until
-from tests.support.pages import Samples, collected
+from tests.support.pages import Samples, collected, scrape
 
 S = {"server": "s"}
 STATES = {"ok", "stale", "torn", "empty", "missing", "unreadable"}
@@ -152,7 +152,7 @@ def test_an_unreadable_file_fails_the_collector_and_serves_the_others(tmp_path: 
     good.write_bytes(version_23(["alice"], "\t"))
     collector = StatusCollector([OpenVpnServer("s", status=tmp_path), OpenVpnServer("good", status=good)], once=False)
     with pytest.raises(PartialResultError, match=r"of server s: not a regular file") as caught:
-        collector.collect()
+        collector.collect(scrape())
     assert {family.metric.name for family in caught.value.families if hasattr(family, "metric")} >= {
         "openvpn_status_state",
         "openvpn_server_connected_clients",
@@ -162,7 +162,7 @@ def test_an_unreadable_file_fails_the_collector_and_serves_the_others(tmp_path: 
 def test_a_missing_file_is_said_once_and_its_return_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     path = tmp_path / "status"
-    runner = Runner({"status": StatusCollector([OpenVpnServer("s", status=path)], once=False)})
+    runner = Runner({"status": StatusCollector([OpenVpnServer("s", status=path)], once=False)}, scrape)
     for _ in range(3):
         runner.gather()
     path.write_bytes(version_23([], ","))
@@ -240,4 +240,4 @@ def test_stopping_ends_the_thread(tmp_path: Path) -> None:
 
 def test_without_a_status_file_there_is_no_collector() -> None:
     config = Config(servers=(OpenVpnServer("s", management=UnixAddress("/x")),))
-    assert status.build(build_context(Settings(config=config))) is None
+    assert status.SPEC.build(build_context(Settings(config=config))) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.cli import _parser
+from exporter.cli import command_line
 from tests.support import markdown
 from tests.support.kernel import make, set_limit
 from tests.support.needs import need
@@ -69,7 +69,7 @@ def test_configuration(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_exist(page: Path) -> None:
     """Every flag of the exporter that a page mentions is one."""
-    known = set(re.findall(r"--[\w.-]+", _parser().format_help()))
+    known = set(re.findall(r"--[\w.-]+", command_line().format_help()))
     prefixes = ("--web.", "--collector.", "--no-collector.", "--config.", "--path.", "--log.", "--openvpn.", "--trace.")
     mentioned = {flag.rstrip(".") for flag in re.findall(r"--[\w.-]+", page.read_text()) if flag.startswith(prefixes)}
     assert {flag for flag in mentioned if not flag.endswith("collector.NAME")} <= known

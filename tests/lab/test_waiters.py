@@ -16,6 +16,7 @@ import pytest
 import sysv_ipc
 
 from exporter.collectors.context import build_context
+from exporter.collectors.snapshot import QueueSettings, SnapshotReader
 from exporter.collectors.waiters import WaitersCollector
 from exporter.config.model import Settings
 from exporter.sysv.sleepers import system_calls
@@ -170,13 +171,15 @@ def test_its_share_of_a_core() -> None:
     make(1)
     moment = 1000.0
     readings = itertools.count()  # of the clock of CPU time, two a scan: 50 ms apart
+    context = build_context(Settings())
+    snapshots = SnapshotReader(context.reader, context.names, QueueSettings())
     collector = WaitersCollector(
-        *(build_context(Settings()).queues, Path("/proc"), system_calls()),
+        *(Path("/proc"), system_calls()),
         clock=lambda: moment,
         cpu_time=lambda: next(readings) * 0.05,
     )
     scans = []
     for moment in (1000.0, 1004.9, 1005.1, 1009.0, 1010.2):  # noqa: B007  # the clock shows it
-        list(collector.collect())
+        list(collector.collect(snapshots.scrape()))
         scans.append((next(readings) - len(scans)) // 2)
     assert scans == [1, 1, 2, 2, 3]

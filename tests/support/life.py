@@ -26,10 +26,10 @@ class Counted(Positions):
         self._position = saved["position"]
         self.account = Account(*saved["account"])
 
-    def load(self, source: str) -> Any:  # noqa: ARG002  # there is one source
+    def load(self, source: str) -> Any:  # there is one source
         return self._position
 
-    def save(self, source: str, position: Any) -> None:  # noqa: ARG002
+    def save(self, source: str, position: Any) -> None:
         write_atomically(self._state, json.dumps({"position": position, "account": self.account}).encode())
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.collectors.base import Collector, PartialResultError
+from exporter.collectors.snapshot import QueueSnapshot, Scrape
 from exporter.exposition.pages import Format, render
 from exporter.exposition.render import Renderer
+from exporter.sysv.queues import NO_QUEUES
 
 
 class Samples:
@@ -33,12 +35,17 @@ class Samples:
         return {dict(labels).get(label, "") for each, labels in self._values if each == name}
 
 
+def scrape() -> Scrape:
+    """Return a scrape of a host without queues, for collectors that read none."""
+    return Scrape(lambda: QueueSnapshot(NO_QUEUES, NO_QUEUES, (), 0, 0))
+
+
 def collected(collectors: Iterable[Collector]) -> Samples:
     """What these collectors say now, through the real renderer; a fault's families included."""
     families = []
     for collector in collectors:
         try:
-            families += list(collector.collect())
+            families += list(collector.collect(scrape()))
         except PartialResultError as fault:
             families += list(fault.families)
     return Samples(b"".join(render(families, Format.TEXT, Renderer())).decode())

@@ -52,7 +52,7 @@ def test_a_name_outlives_the_queue() -> None:
 
 def test_a_negative_key_in_the_configuration_is_the_same_key() -> None:
     """0xfffffffe is what ipcs prints for the key -2."""
-    assert labels([0xFFFFFFFE], [5], QueueNames([NamedQueue("x", 0xFFFFFFFE)]).by_key()) == ["x"]
+    assert labels([0xFFFFFFFE], [5], QueueNames([NamedQueue("x", 0xFFFFFFFE)]).by_key()) == ("x",)
 
 
 def test_ftok_as_the_c_library_has_it(tmp_path: Path) -> None:
