@@ -9,6 +9,7 @@ from typing import Final
 from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
 from exporter.collectors.snapshot import Scrape
+from exporter.config.model import Config
 from exporter.exposition.families import Metric
 from exporter.follow.base import Source
 from exporter.follow.file import FollowedFile
@@ -134,13 +135,15 @@ class _Counts:
 class _Record(Source):
     """One record: its lines are counted, and runs whose process is gone without an end are found out."""
 
-    def __init__(self, path: Path, servers: Sequence[str], counts: _Counts, positions: Positions, procfs: Path) -> None:
+    def __init__(
+        self, path: Path, servers: Sequence[str], config: Config, counts: _Counts, positions: Positions, procfs: Path
+    ) -> None:
         super().__init__()
         self.servers = servers
         self._path = path
         self._counts = counts
         self._procfs = procfs
-        self._file = FollowedFile(path, self._take, positions)
+        self._file = FollowedFile(path, self._take, positions, lambda: config.server_files)
         name = f"{path} open runs"
         self.open = OpenRuns(positions.load(name), lambda runs: positions.save(name, runs))
         self.known = False  # whether all has been read once, so that `open` is the truth
@@ -199,16 +202,17 @@ class _Record(Source):
 
 
 class HooksCollector(Collector):
-    """Follows one record for each file that servers name, all in one thread."""
+    """Follows one record for each file that servers name."""
 
     def __init__(self, records: Sequence[_Record], counts: _Counts) -> None:
         self._records = records
         self._counts = counts
-        self._follower = Follower(self._records)
+        self._follower = Follower()
 
     def start(self) -> None:
         """Begin to follow."""
-        self._follower.start()
+        for record in self._records:
+            self._follower.add(record)
 
     def stop(self) -> None:
         """End it; positions and open runs are saved by then."""
@@ -243,7 +247,9 @@ def _build(context: BuildContext) -> HooksCollector | None:
         return None
     counts = _Counts([name for names in servers.values() for name in names], settings.config.queue_names, context.names)
     positions = Positions(settings.state_directory)
-    records = [_Record(path, names, counts, positions, settings.procfs) for path, names in servers.items()]
+    records = [
+        _Record(path, names, settings.config, counts, positions, settings.procfs) for path, names in servers.items()
+    ]
     return HooksCollector(records, counts)
 
 

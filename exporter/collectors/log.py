@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
 from exporter.collectors.snapshot import Scrape
-from exporter.config.model import LogRule, OpenVpnServer
+from exporter.config.model import Config, LogRule, OpenVpnServer
 from exporter.exposition.families import Metric
 from exporter.follow.base import Source
 from exporter.follow.file import FollowedFile
@@ -177,13 +177,13 @@ class ServerLog:
 
 
 class LogCollector(Collector):
-    """Follows every server's log in one thread, and counts."""
+    """Follows every server's log, and counts."""
 
     def __init__(self, sources: dict[str, Source], counters: Counters, *, remembering: bool) -> None:
         self._sources = sources
         self._counters = counters
         self._remembering = remembering
-        self._follower = Follower(list(sources.values()))
+        self._follower = Follower()
 
     def start(self) -> None:
         """Begin to follow."""
@@ -192,7 +192,8 @@ class LogCollector(Collector):
                 "%s",
                 "without --state.directory, lines that are logged while the exporter does not run are not counted",
             )
-        self._follower.start()
+        for source in self._sources.values():
+            self._follower.add(source)
 
     def stop(self) -> None:
         """End following."""
@@ -217,17 +218,17 @@ def _build(context: BuildContext) -> LogCollector | None:
         return None
     positions = Positions(settings.state_directory)
     counters = Counters(settings.config.log_rules)
-    followed = {server.name: _source(server, counters, positions) for server in servers}
+    followed = {server.name: _source(server, settings.config, counters, positions) for server in servers}
     return LogCollector(followed, counters, remembering=settings.state_directory is not None)
 
 
-def _source(server: OpenVpnServer, counters: Counters, positions: Positions) -> Source:
+def _source(server: OpenVpnServer, config: Config, counters: Counters, positions: Positions) -> Source:
     counters.begin(server.name)
     log = ServerLog(server.name, counters)
     if server.journal:
         return FollowedUnit(server.journal, "openvpn", log.take, log.take_output, positions)
     assert server.log  # noqa: S101  # for the type checker: build has chosen servers that have one of the two
-    return FollowedFile(server.log, log.take, positions)
+    return FollowedFile(server.log, log.take, positions, lambda: config.server_files)
 
 
 SPEC: Final = CollectorSpec(

@@ -88,6 +88,12 @@ class Config:
     servers: tuple[OpenVpnServer, ...] = ()
     log_rules: tuple[LogRule, ...] = ()
 
+    @property
+    def server_files(self) -> frozenset[Path]:
+        """Return the files that OpenVPN and the hook write for any server: none is a rotated file of another."""
+        files = (file for server in self.servers for file in (server.log, server.hooks, server.status))
+        return frozenset(file for file in files if file)
+
 
 @dataclass(frozen=True)
 class Settings:

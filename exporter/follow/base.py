@@ -1,44 +1,68 @@
-"""What a follower follows: something that hands over lines, can fail, and recovers by itself."""
+"""What a follower follows: a source that hands over lines, can fail, and recovers by itself."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-Take = Callable[[bytes], None]  # is given whole lines, each with its newline, at most BATCH bytes and one newline
+OnLines = Callable[[bytes], None]  # receives whole lines, each with its newline, at most BATCH bytes and one newline
 
 BATCH: Final = 256 * 1024  # bytes; also the most of one line that is handed over
-RETRY: Final = 1.0  # seconds between attempts to read what cannot be read
+RETRY: Final = 1.0  # seconds between attempts to read a source that cannot be read
+HANGING: Final = 10.0  # seconds after which a poll that has not returned counts as a fault
 
 
 class Source(ABC):
-    """One file or journal unit. `fault`: why it cannot be read just now; `errors`: how many attempts have failed."""
+    """One file or journal unit. `errors` counts the failed attempts to read it.
+
+    One thread polls it; any thread may read `fault` and `errors`.
+    """
 
     def __init__(self) -> None:
-        self.fault: str | None = None
         self.errors = 0
+        self._fault: str | None = None
         self._retry_at = 0.0
+        self._polling_since: float | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """Why the source cannot be read at present, in one sentence; None if it can."""
+        since = self._polling_since
+        if since is not None and time.monotonic() - since > HANGING:
+            return f"a read has not returned for {time.monotonic() - since:.0f} seconds"
+        return self._fault
 
     @abstractmethod
-    def poll(self) -> bool:
-        """Hand over at most one batch; whether there may be more at once. Raises OSError where it cannot be read."""
+    def poll(self) -> bool | None:
+        """Hand over at most one batch. Return whether there may be more at once; None if readability is not proven yet.
+
+        Raises OSError if the source cannot be read.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of files and children."""
+        """Release files and child processes. May be called twice."""
 
     def step(self, now: float) -> bool:
-        """Poll, unless a failure is too fresh (`now` in seconds of any clock); keeps the account of failures."""
+        """Poll unless the last failure is younger than RETRY; return whether there may be more at once.
+
+        `now` is time.monotonic().
+        """
         if now < self._retry_at:
             return False
+        self._polling_since = now
         try:
             more = self.poll()
-        except Exception as error:  # noqa: BLE001  # whatever it is, the other sources must go on, and this one again
-            self.fault = _sentence(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, this source must be tried again
+            self._fault = _sentence(error)
             self.errors += 1
             self._retry_at = now + RETRY
             return False
-        self.fault = None
-        return more
+        finally:
+            self._polling_since = None
+        if more is not None:
+            self._fault = None
+        return bool(more)
 
 
 def _sentence(error: Exception) -> str:

@@ -1,37 +1,51 @@
-"""One thread that follows any number of files and journal units."""
+"""Threads that follow files and journal units, one per source."""
 
 import threading
 import time
-from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
+from exporter.background import STOP_WITHIN, BackgroundThread
 from exporter.follow.base import Source
 
-_INTERVAL: Final = 0.5  # seconds between looks, each a few system calls a file
+_INTERVAL: Final = 0.5  # seconds between two polls of a source that has nothing more, a few system calls each
 
 
 class Follower:
-    """Polls its sources in turn, a batch each, and rests when none has more."""
+    """Follows each source in a thread of its own: one that hangs delays neither the others nor the stop."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+    def __init__(self) -> None:
+        self._threads: dict[Source, BackgroundThread] = {}
+        self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Begin, at once."""
-        self._thread.start()
+    def add(self, source: Source) -> None:
+        """Follow a source from now on, and the others as before. Raises RuntimeError if no thread can be started."""
+        thread = BackgroundThread("follow", partial(self._round, source))
+        with self._lock:
+            self._threads[source] = thread
+        thread.start()
+
+    def remove(self, *sources: Source) -> None:
+        """Stop following sources, all at once, and close them; one that hangs is left behind after a second."""
+        with self._lock:
+            threads = {source: self._threads.pop(source) for source in sources if source in self._threads}
+        deadline = time.monotonic() + STOP_WITHIN
+        for thread in threads.values():
+            thread.request_stop()
+        for source, thread in threads.items():
+            if thread.stop(max(0.0, deadline - time.monotonic())):
+                source.close()
 
     def stop(self) -> None:
-        """End after the batches under way; every position is saved by then."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        for source in self._sources:
-            source.close()
+        """Remove all sources; the position of each that does not hang is saved by then."""
+        with self._lock:
+            sources = list(self._threads)
+        self.remove(*sources)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            busy = [source.step(time.monotonic()) for source in self._sources]
-            if not any(busy):
-                self._stopping.wait(_INTERVAL)
+    def _round(self, source: Source) -> float:
+        more = source.step(time.monotonic())
+        with self._lock:
+            left_behind = source not in self._threads
+        if left_behind:
+            source.close()  # `remove` may not have waited for this poll to return
+        return 0.0 if more else _INTERVAL

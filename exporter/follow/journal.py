@@ -6,11 +6,11 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any, Final
 
-from exporter.follow.base import BATCH, Source, Take
+from exporter.follow.base import BATCH, OnLines, Source
 from exporter.follow.positions import Positions
 
-_PATIENCE: Final = 30.0  # seconds to find the journal's end in
-_MOST: Final = 4 * 1024 * 1024  # bytes of one entry as JSON; a longer one is a line that nobody can read
+_CURSOR_TIMEOUT: Final = 30.0  # seconds to find the journal's end in
+_MAX_ENTRY: Final = 4 * 1024 * 1024  # bytes of one entry as JSON; a longer one is a line that nobody can read
 
 
 class JournalError(Exception):
@@ -20,19 +20,19 @@ class JournalError(Exception):
 class FollowedUnit(Source):
     """Hands over each line that a unit writes to the journal from the first poll on, or since the remembered cursor.
 
-    What the unit's main program wrote goes to `take`, what programs that it ran wrote goes to `take_others`, told
-    apart by the name that journald recorded (_COMM). Where it could record none, because the program had ended before
-    it looked, the line counts as the main program's, whose last words must not be missed. After each batch the cursor
-    is saved: a process that is killed between the two will be handed the same batch again in its next life, which has
-    no memory of the first time either.
+    What the unit's main program wrote goes to `on_lines`, what programs that it ran wrote goes to `on_other_lines`,
+    told apart by the name that journald recorded (_COMM). If it recorded none, because the program had ended before it
+    looked, the line counts as the main program's, whose last lines must not be missed. After each batch the cursor is
+    saved: if the process is killed in between, the batch is read again after the restart, when the counters are at zero
+    again too.
     """
 
     def __init__(
         self,
         unit: str,
         program: str,
-        take: Take,
-        take_others: Take,
+        on_lines: OnLines,
+        on_other_lines: OnLines,
         positions: Positions,
         command: Sequence[str] = ("journalctl",),
     ) -> None:
@@ -40,8 +40,8 @@ class FollowedUnit(Source):
         super().__init__()
         self._unit = unit
         self._program = program
-        self._take = take
-        self._take_others = take_others
+        self._on_lines = on_lines
+        self._on_other_lines = on_other_lines
         self._positions = positions
         self._command = command
         self._child: subprocess.Popen[bytes] | None = None
@@ -62,7 +62,7 @@ class FollowedUnit(Source):
         *entries, self._rest = (self._rest + data).split(b"\n")
         if self._passing and entries:
             entries[0], self._passing = b"{}", False
-        if len(self._rest) > _MOST:
+        if len(self._rest) > _MAX_ENTRY:
             self._rest, self._passing = b"", True
         if entries:
             self._hand_over([json.loads(entry) for entry in entries])
@@ -80,9 +80,9 @@ class FollowedUnit(Source):
         own = b"".join(line_of(entry) for entry in entries if self._is_own(entry))
         others = b"".join(line_of(entry) for entry in entries if not self._is_own(entry))
         if own:
-            self._take(own)
+            self._on_lines(own)
         if others:
-            self._take_others(others)
+            self._on_other_lines(others)
         cursors = [entry["__CURSOR"] for entry in entries if "__CURSOR" in entry]
         if cursors:
             self._positions.save(self._unit, {"cursor": cursors[-1]})
@@ -115,7 +115,7 @@ class FollowedUnit(Source):
         """The cursor of the last entry, whatever unit it is of; None where the journal is empty."""
         done = subprocess.run(  # noqa: S603  # the command is ours
             [*self._command, "--lines=0", "--show-cursor"],
-            capture_output=True, text=True, check=False, timeout=_PATIENCE,
+            capture_output=True, text=True, check=False, timeout=_CURSOR_TIMEOUT,
         )  # fmt: skip
         error = _last_line(done.stderr)
         if done.returncode and error and "No journal files were found" not in error:  # it fails on an empty journal

@@ -1,7 +1,7 @@
-"""Which open files hold the lines that are not yet read, when a log has been rotated in either way.
+"""Find the files with the lines that are not yet read after a log was rotated, in either way.
 
-Rotation by renaming: the file goes on under another name, and the log's own name leads to a new one. Rotation by
-copying and truncating: the lines go on in a copy, and the file itself begins anew.
+Rotation by renaming: the file continues under another name, and the log's own name leads to a new one. Rotation by
+copying and truncating: the lines continue in a copy, and the file itself starts again.
 """
 
 import errno
@@ -11,50 +11,54 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from exporter.follow.openfile import Mark, OpenFile
+from exporter.follow.checkpoint import Checkpoint
+from exporter.follow.openfile import OpenFile
 
-_WANTING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # it can be opened later, so it must not be passed over
+_RETRYABLE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the file can be opened later: it must not be skipped
 
 
 class Found(NamedTuple):
-    """The open files, oldest first, `current` the last of them where the log's own name leads to a file."""
+    """The open files, oldest first; `current` is the last of them if the log's own name leads to a file, else None."""
 
     files: list[OpenFile]
     current: OpenFile | None
-    lost: bool = False  # whether the newest file that was being read is nowhere to be found
+    lost: bool = False  # whether the newest file that was being read was not found
 
 
-def at_end(path: Path) -> Found:
-    """The log and what was rotated away from it, all of it passed over. Raises OSError."""
-    files, current = _open_all(path, ())
+def at_end(path: Path, others: Collection[Path]) -> Found:
+    """Return the log and what was rotated away from it, all of it skipped. Raises OSError."""
+    files, current = _open_all(path, (), others)
     for file in files:
         file.to_end()
-    files.sort(key=lambda file: (file is current, file.changed()))
+    files.sort(key=lambda file: (file is current, file.mtime()))
     return Found(files, current)
 
 
-def reconcile(path: Path, marks: Sequence[Mark], held: Collection[OpenFile]) -> Found:
-    """The file of each mark (the newest last), wherever it is now, and those that came into being since.
+def reconcile(
+    path: Path, checkpoints: Sequence[Checkpoint], held: Collection[OpenFile], others: Collection[Path]
+) -> Found:
+    """Return the file of each checkpoint (the newest last), wherever it is now, and the files that are newer.
 
-    Of the files `held` open, those that are not needed any more are closed. Raises OSError where the log itself
-    cannot be opened, except where it is missing.
+    `held` are the files already open; those no longer needed are closed. `others` are never taken for rotated files.
+    Raises OSError if the log itself cannot be opened, unless it is missing.
     """
-    files, current = _open_all(path, held)
+    files, current = _open_all(path, held, others)
     kept: list[OpenFile] = []
     lost = False
-    # A file of which nothing was read may be a copy, just made, of what another mark is about: that one goes first.
-    for mark in sorted(marks, key=lambda mark: mark.offset == 0):
-        others = sorted((f for f in files if f not in kept), key=lambda file: file.identity != mark.identity)
-        whole = (file for file in others if file.resume(mark))
-        shorter = (file for file in others if file is not current and file.resume_shorter(mark))
+    # A file of which nothing was read may be a new copy of the file of another checkpoint: that one has priority.
+    for checkpoint in sorted(checkpoints, key=lambda checkpoint: checkpoint.offset == 0):
+        left = sorted((f for f in files if f not in kept), key=lambda file: file.identity != checkpoint.identity)
+        whole = (file for file in left if file.resume(checkpoint))
+        shorter = (file for file in left if file is not current and file.resume_in_truncated_copy(checkpoint))
         file = next(whole, None) or next(shorter, None)
         if file:
             kept.append(file)
-        if file is None and mark is marks[-1] and mark.offset > 0:
-            lost = True  # of older ones it is to be expected: they were read, and compressed
-    if not any(file is current and file.mark.offset for file in kept):
-        # The log was rotated, or (where it was empty before) may have been: perhaps not only once.
-        kept += _changed_since(max((mark.changed for mark in marks), default=0), files, [*kept, current])
+        if file is None and checkpoint is checkpoints[-1] and checkpoint.offset > 0:
+            lost = True  # older ones are expected to be missing: they were read, and then compressed
+    if not any(file is current and file.checkpoint.offset for file in kept):
+        # The log was rotated, or (if it was empty before) may have been: perhaps more than once.
+        since = max((checkpoint.mtime for checkpoint in checkpoints), default=0)
+        kept += _modified_since(since, files, [*kept, current])
     if current:
         if current in kept:
             kept.remove(current)
@@ -65,16 +69,16 @@ def reconcile(path: Path, marks: Sequence[Mark], held: Collection[OpenFile]) -> 
     return Found(kept, current, lost)
 
 
-def missed(path: Path, since: int, held: Collection[OpenFile]) -> list[OpenFile]:
-    """What was rotated away from the log while nobody looked: changed `since` (nanoseconds), and none of those held."""
-    files, current = _open_all(path, held)
-    found = _changed_since(since, files, [*held, current])
+def missed(path: Path, since: int, held: Collection[OpenFile], others: Collection[Path]) -> list[OpenFile]:
+    """Return the files rotated away unseen: modified `since` (nanoseconds), and none of those held."""
+    files, current = _open_all(path, held, others)
+    found = _modified_since(since, files, [*held, current])
     _close_others(files, [*held, *found])
     return found
 
 
-def _changed_since(since: int, files: list[OpenFile], known: Collection[OpenFile | None]) -> list[OpenFile]:
-    found = sorted((f for f in files if f not in known and f.changed() >= since), key=OpenFile.changed)
+def _modified_since(since: int, files: list[OpenFile], known: Collection[OpenFile | None]) -> list[OpenFile]:
+    found = sorted((f for f in files if f not in known and f.mtime() >= since), key=OpenFile.mtime)
     for file in found:
         file.rewind()
     return found
@@ -86,15 +90,17 @@ def _close_others(files: list[OpenFile], kept: Collection[OpenFile]) -> None:
             file.close()
 
 
-def _open_all(path: Path, held: Collection[OpenFile]) -> tuple[list[OpenFile], OpenFile | None]:
-    """Those held, the log and all that was rotated away from it, each file once; and which of them is the log now."""
+def _open_all(
+    path: Path, held: Collection[OpenFile], others: Collection[Path]
+) -> tuple[list[OpenFile], OpenFile | None]:
+    """Return the files held, the log and what was rotated away from it, each once; and which of them is the log now."""
     opened = {file.identity: file for file in held}
     current = None
     try:
-        for _ in range(5):  # names move on while we look: look again until they have stood still
-            before = _listing(path)
+        for _ in range(5):  # names may change meanwhile: list again until two listings agree
+            before = _listing(path, others)
             current = _open_listed(path, before, opened)
-            if _listing(path) == before:
+            if _listing(path, others) == before:
                 break
     except OSError:
         _close_others(list(opened.values()), held)
@@ -103,35 +109,37 @@ def _open_all(path: Path, held: Collection[OpenFile]) -> tuple[list[OpenFile], O
 
 
 def _open_listed(path: Path, listing: set[tuple[str, int]], opened: dict[tuple[int, int], OpenFile]) -> OpenFile | None:
-    """Add what the names lead to by now, where it is not there yet; returns what the log's own name leads to."""
+    """Add the files of the names to those opened; return the one that the log's own name leads to."""
     current = None
     for name, _inode in listing:
         try:
             file = OpenFile(path.with_name(name))
         except FileNotFoundError:
-            continue  # renamed just now
+            continue  # renamed meanwhile
         except OSError as error:
-            if name == path.name or error.errno in _WANTING:
+            if name == path.name or error.errno in _RETRYABLE:
                 raise
             continue
         known = opened.setdefault(file.identity, file)
         if known is not file:
-            known.met = file.met
+            known.mtime_at_open = file.mtime_at_open
             file.close()
         if name == path.name:
             current = known
     return current
 
 
-def _listing(path: Path) -> set[tuple[str, int]]:
-    """The names of the log and of what rotation made of it, each with the inode that it stands for."""
+def _listing(path: Path, others: Collection[Path]) -> set[tuple[str, int]]:
+    """Return the names of the log and of what rotation made of it, each with its inode."""
     stem, suffix, name = re.escape(path.stem), re.escape(path.suffix), re.escape(path.name)
     number = r"[.-](?:[0-9][0-9T_.:Z-]*|old)"  # server.log.1, server.log-20261123, server-20261123.log
     wanted = re.compile(rf"{name}(?:{number})?|{stem}{number}{suffix}")
+    foreign = {other.name for other in others if other != path and other.parent == path.parent}
     try:
         with os.scandir(path.parent) as entries:
-            return {(entry.name, entry.inode()) for entry in entries if wanted.fullmatch(entry.name)}
+            names = [entry for entry in entries if wanted.fullmatch(entry.name) and entry.name not in foreign]
+            return {(entry.name, entry.inode()) for entry in names}
     except FileNotFoundError:
         return set()
-    except PermissionError:  # a folder that may be passed through, but not listed
+    except PermissionError:  # a folder that can be traversed, but not listed
         return {(path.name, path.stat().st_ino)}

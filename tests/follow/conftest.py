@@ -16,12 +16,15 @@ class Reader:
         self.log = log
         self.lines: list[bytes] = []
         self.now = 0.0
+        self.others: list[Path] = []  # logs of other servers
         self._state = state
         self.restart()
 
     def restart(self) -> None:
         """As a new process would begin."""
-        self.source = FollowedFile(self.log, self._take, Positions(self._state), lambda: self.now)
+        self.source = FollowedFile(
+            self.log, self._on_lines, Positions(self._state), lambda: self.others, lambda: self.now
+        )
 
     def read(self) -> list[bytes]:
         """Poll until there is nothing more; the lines since the last call, without their newlines."""
@@ -30,7 +33,7 @@ class Reader:
         lines, self.lines = self.lines, []
         return lines
 
-    def _take(self, batch: bytes) -> None:
+    def _on_lines(self, batch: bytes) -> None:
         assert batch.endswith(b"\n")
         self.lines += batch[:-1].split(b"\n")
 

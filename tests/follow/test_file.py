@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from exporter.errors import RefusedError
 from exporter.follow.base import BATCH
-from exporter.follow.openfile import OpenFile, cut_batch
+from exporter.follow.checkpoint import cut_batch
+from exporter.follow.openfile import OpenFile
 from exporter.follow.positions import Positions
 from exporter.follow.rotation import reconcile
 from tests.follow.conftest import Reader
@@ -387,7 +388,7 @@ def test_rotated_several_times_while_no_follower_lives(reader: Reader, append: A
 
 
 def test_what_cannot_be_found_is_said(reader: Reader, append: Append, caplog: pytest.LogCaptureFixture) -> None:
-    """Compressed at once: the new log is read whole, and a warning says that lines may have been missed."""
+    """Compressed at once: the new log is read whole, and a warning says that lines may be missing."""
     reader.log.touch()
     reader.read()
     append(b"read\n")
@@ -398,7 +399,7 @@ def test_what_cannot_be_found_is_said(reader: Reader, append: Append, caplog: py
     append(b"new\n")
     reader.restart()
     assert reader.read() == [b"new"]
-    assert "lines may have been missed" in caplog.text
+    assert "lines may be missing" in caplog.text
 
 
 def test_an_older_file_that_was_compressed_is_no_loss(
@@ -415,7 +416,7 @@ def test_an_older_file_that_was_compressed_is_no_loss(
     reader.restart()
     append(b"newer\n")
     assert reader.read() == [b"newer"]
-    assert "missed" not in caplog.text
+    assert "missing" not in caplog.text
 
 
 def test_few_files_are_held_open(reader: Reader, append: Append) -> None:
@@ -437,18 +438,18 @@ def test_few_files_are_held_open(reader: Reader, append: Append) -> None:
     assert len(os.listdir("/proc/self/fd")) == before - 1
 
 
-def test_a_file_counts_as_changed_since_it_was_met_and_not_since_now(reader: Reader, append: Append) -> None:
+def test_a_rewound_file_has_the_mtime_of_when_it_was_opened_by_name(reader: Reader, append: Append) -> None:
     """In between it may have been copied and truncated, and the copy is older than what it holds now."""
     append(b"one\n")
     file = OpenFile(reader.log)
-    met = file.changed()
+    met = file.mtime()
     time.sleep(0.01)
     append(b"two\n")
     file.rewind()
-    assert file.mark.changed == met < file.changed()
-    found = reconcile(reader.log, [], [file])
+    assert file.checkpoint.mtime == met < file.mtime()
+    found = reconcile(reader.log, [], [file], ())
     assert found.files == [file]
-    assert file.mark.changed == file.changed()
+    assert file.checkpoint.mtime == file.mtime()
     file.close()
 
 
