@@ -7,7 +7,7 @@ COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY exporter exporter
 COPY scripts scripts
 RUN python -m venv /opt/exporter \
-    && REVISION="$REVISION" /opt/exporter/bin/pip install --no-cache-dir --disable-pip-version-check .
+    && REVISION="$REVISION" /opt/exporter/bin/pip install --no-cache-dir --disable-pip-version-check '.[log-rules]'
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/exporter /opt/exporter

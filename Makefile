@@ -1,20 +1,34 @@
 # `make run` and `make test` are all that a fresh clone needs; each makes the virtual environment first.
+# WORKERS: test processes side by side; more than the cores, as most tests wait most of the time.
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+WORKERS ?= 4
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.
 TOOLS = bpftrace buildah debootstrap iproute2 iputils-ping mtail openvpn openssl perl prometheus prometheus-alertmanager strace \
 	systemd util-linux gcc libc6-dev
 
-.PHONY: run test lint bench tools clean
+.PHONY: run test test-slow test-all lint coverage bench tools clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/openvpn-mq-exporter $(ARGS)
 
+# Everything that needs neither real pace nor many repetitions: a few minutes.
 test: lint
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+
+# The rest: real pace, hundreds of repetitions, containers, packages.
+test-slow: $(VENV)/.test
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m slow $(ARGS)
+
+test-all: test test-slow
+
+# The parsers and everything else that is pure, by their own fast tests; the floor is under [tool.coverage] in pyproject.toml.
+coverage: $(VENV)/.test
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow" --cov --cov-report=term-missing:skip-covered \
+		tests/openvpn tests/exposition tests/sysv tests/trace tests/test_cli.py
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
@@ -36,7 +50,7 @@ tools:
 	tests/support/next-release.sh .tools
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/pip
-	$(VENV)/bin/pip install --quiet --editable .
+	$(VENV)/bin/pip install --quiet --editable '.[log-rules]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/pip

@@ -4,10 +4,14 @@ Rules are matched by RE2, which takes time in proportion to the text whatever th
 exporter. It has no look-around and no back-references, which are what makes others take exponential time.
 """
 
-from typing import Any, Final
+from typing import Any
 
-import re2
 import yaml
+
+try:
+    import re2
+except ImportError:  # an optional extra: its C++ library is large, and most sites have no rules
+    re2 = None
 
 from exporter.config.model import LogRule
 from exporter.config.yamlnode import complain, mapping, sequence, string
@@ -28,20 +32,17 @@ def _rule(node: yaml.Node) -> LogRule:
     return LogRule(values["name"], values["match"])
 
 
-def _options() -> Any:
+def _pattern(node: yaml.Node) -> Any:
+    if re2 is None:
+        raise complain(
+            node, "log_rules need RE2, which is not installed; run: pip install 'openvpn-mq-exporter[log-rules]'"
+        )
     options = re2.Options()
     options.never_nl = True  # a match never goes beyond its line, so a batch can be searched as a whole
-    options.log_errors = False  # on standard error; we say it ourselves
-    return options
-
-
-_OPTIONS: Final = _options()
-
-
-def _pattern(node: yaml.Node) -> Any:
+    options.log_errors = False  # on standard error; the exception has the same text
     text = string(node)
     try:
-        return re2.compile(f"(?m){text}".encode(), _OPTIONS)
+        return re2.compile(f"(?m){text}".encode(), options)
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise complain(

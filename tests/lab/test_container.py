@@ -25,6 +25,7 @@ def buildah(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("queues")
 def test_the_container_serves_metrics() -> None:
