@@ -12,7 +12,7 @@ LAYERS = [
     {"background", "procfs", "signals"},
     {"openvpn", "sysv", "exposition.families", "exposition.singleflight"},
     {"config"},
-    {"exposition", "follow", "probes", "trace"},
+    {"discovery", "exposition", "follow", "probes", "trace"},
     {"collectors"},
     {"web"},
     {"app"},

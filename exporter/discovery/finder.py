@@ -1,0 +1,98 @@
+"""One look at the host: every OpenVPN that runs, as an Instance."""
+
+import os
+import stat
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from exporter.discovery.instance import Instance, Mode
+from exporter.discovery.merge import read_options
+from exporter.discovery.names import Names, claim
+from exporter.discovery.options import OpenVpnOptions
+from exporter.discovery.processes import Process, find_processes
+from exporter.discovery.units import unit_texts, working_directory
+from exporter.discovery.versions import Versions, started_at
+
+_MAX_BYTES: Final = 1 << 20  # of a configuration file
+
+
+class Finder:
+    """Finds instances again and again; remembers names and versions in between."""
+
+    def __init__(self, procfs: Path, root: Path = Path("/")) -> None:
+        """`root`: where the host's files are; a test has its own."""
+        self._procfs = procfs
+        self._root = root
+        self._names = Names()
+        self._versions = Versions()
+
+    def find(self) -> list[Instance]:
+        """Return every instance, the longest running first. Raise HiddenError or OSError if /proc cannot be read."""
+        found = [(process, self._root_of(process)) for process in find_processes(self._procfs)]
+        read = [read_options(process.argv, *self._view(process, root)) for process, root in found]
+        claims = [claim(process, options) for (process, _), options in zip(found, read, strict=True)]
+        names = self._names.assign(claims)
+        return [
+            Instance(name, process, options, self._version(process, root), _mode(process, options, root), root)
+            for name, (process, root), options in zip(names, found, read, strict=True)
+        ]
+
+    def _root_of(self, process: Process) -> Path:
+        return self._procfs / str(process.pid) / "root" if process.cgroup.container else self._root
+
+    def _view(self, process: Process, root: Path) -> tuple[PurePosixPath | None, partial[str]]:
+        """Return the folder that the process was started in, and what reads its files."""
+        read = partial(read_text, root)
+        unit = process.cgroup.unit
+        if unit and process.cgroup.system_unit:
+            texts = unit_texts(unit, read, lambda folder: os.listdir(_below(root, folder)))
+            if texts:
+                # systemd starts a service in / if its file names no folder, or one that only systemd knows.
+                named = working_directory(unit, texts)
+                return named or process.folder or PurePosixPath("/"), read
+        if process.folder == PurePosixPath("/") and "--daemon" in process.argv:
+            return None, read  # a daemon goes there by itself, from wherever it was started
+        return process.folder, read
+
+    def _version(self, process: Process, root: Path) -> str:
+        program = self._procfs / str(process.pid) / "exe"
+        if not os.access(program, os.R_OK):
+            if not PurePosixPath(process.argv[0]).is_absolute():
+                return ""
+            program = _below(root, PurePosixPath(process.argv[0]))
+        return self._versions.read(program, started_at(process.start_ticks))
+
+
+def read_text(root: Path, path: PurePosixPath) -> str:
+    """Return the text of a regular file below `root`, never waiting for a pipe. Raise OSError."""
+    descriptor = os.open(_below(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(0, "not a regular file")
+        if found.st_size > _MAX_BYTES:
+            raise OSError(0, "larger than 1 MiB; it is not a configuration")
+        return os.fsdecode(file.read(_MAX_BYTES))
+
+
+def _below(root: Path, path: PurePosixPath) -> Path:
+    return root / str(path).lstrip("/")
+
+
+def _mode(process: Process, options: OpenVpnOptions, root: Path) -> Mode:
+    """Return the mode; if the configuration cannot be read, what the unit's name or the status file tells."""
+    if options.mode != "p2p" or not options.faults:
+        return options.mode
+    unit = process.cgroup.unit or ""
+    if unit.startswith("openvpn-server@"):
+        return "server"
+    if unit.startswith("openvpn-client@"):
+        return "client"
+    try:
+        title = read_text(root, options.status)[:40] if options.status else ""
+    except OSError:
+        return "unknown"
+    if title.startswith(("TITLE", "OpenVPN CLIENT LIST")):
+        return "server"
+    return "client" if title.startswith("OpenVPN STATISTICS") else "unknown"

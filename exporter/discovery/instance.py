@@ -1,0 +1,91 @@
+"""One OpenVPN that runs: what its command line, its files, its unit and its program file tell, put together."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from exporter.discovery.options import Certificate, Fault, OpenVpnOptions, pool_size
+from exporter.discovery.processes import Process
+from exporter.discovery.versions import parse_version
+from exporter.discovery.wrapped import wrapped
+
+Mode = Literal["server", "client", "p2p", "unknown"]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Paths lead to the files from here, also for an OpenVPN in a container."""
+
+    name: str
+    process: Process
+    options: OpenVpnOptions
+    version: str  # empty: unknown
+    mode: Mode
+    root: Path  # how its own / is reached from here
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit that it runs in; empty if there is none."""
+        return self.process.cgroup.unit or ""
+
+    @property
+    def config(self) -> str:
+        """Its first configuration file, as it calls it; "stdin", or empty if it has none."""
+        return "stdin" if self.options.config_is_stdin else str(self.options.config or "")
+
+    @property
+    def config_faults(self) -> tuple[Fault, ...]:
+        """What of its configuration could not be read."""
+        return self.options.faults
+
+    @property
+    def log(self) -> Path | None:
+        """The file that it logs to; None also for /dev/null."""
+        return None if self.options.log == PurePosixPath("/dev/null") else self.outside(self.options.log)
+
+    @property
+    def journal(self) -> str | None:
+        """The unit whose lines in the journal are its log; None if it logs elsewhere.
+
+        A terminal's scope has what went to syslog, and nothing of what OpenVPN printed.
+        """
+        if self.options.log or not self.process.cgroup.system_unit:
+            return None
+        return self.unit if self.unit.endswith(".service") or self.options.syslog_tag else None
+
+    @property
+    def status(self) -> Path | None:
+        """Its status file."""
+        return self.outside(self.options.status)
+
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """The files that openvpn-mq-hook writes to around its scripts, without repetition."""
+        inside = [wrapper.record for script in self.options.scripts if (wrapper := wrapped(script))]
+        chroot = self.options.chroot
+        paths = [self.outside(chroot / str(path).lstrip("/") if chroot else path) for path in dict.fromkeys(inside)]
+        return tuple(path for path in paths if path)
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """The certificates that its configuration names."""
+        return self.options.certificates
+
+    @property
+    def max_clients(self) -> int | None:
+        """The most clients that it serves at once; None if unknown."""
+        return self.options.max_clients if self._known else None
+
+    @property
+    def address_pool_size(self) -> int | None:
+        """How many IPv4 addresses it can hand out; None if unknown, or if it hands out none."""
+        pool = self.options.pool
+        return pool_size(pool, parse_version(self.version)) if pool and self._known else None
+
+    @property
+    def _known(self) -> bool:
+        return self.mode == "server" and not self.options.faults
+
+    def outside(self, path: PurePosixPath | None) -> Path | None:
+        """Return how a path of its own is reached from here."""
+        return self.root / str(path).lstrip("/") if path else None
