@@ -14,6 +14,7 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import sysv_ipc
 
@@ -42,7 +43,7 @@ def main() -> None:
             path.write_text(text)
             path.chmod(0o755)
         tail = ["--record", record, "--", script]
-        ways = {
+        ways: dict[str, list[Any]] = {
             "python -I -S -c pass": [sys.executable, "-I", "-S", "-c", "pass"],
             "the script alone": [script],
             "hook": [HOOK, *tail],

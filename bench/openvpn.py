@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from exporter.openvpn.clients import ClientSums, read_clients
 from exporter.openvpn.status import read_status
@@ -68,7 +69,7 @@ def main(count: int) -> None:
     for version in (1, 2, 3):
         data = listing(count, version)
         separator = b"\t" if version == 3 else b","
-        show(f"status file, version {version}", data, lambda data=data: read_status(data, 1795466409.0), separator)
+        show(f"status file, version {version}", data, partial(read_status, data, 1795466409.0), separator)
     data = listing(count, 3)
     lines = [line for line in data.split(b"\n") if b"CLIENT_LIST" in line]
     sums = ClientSums(count)

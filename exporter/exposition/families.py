@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client import Metric as LibraryMetric
 from prometheus_client.registry import Collector as ClientCollector
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a _created series for each counter doubles the page
+disable_created_metrics()  # a _created series for each counter doubles the page
 
 Kind = Literal["gauge", "counter", "histogram"]
 

@@ -1,7 +1,7 @@
 """The rendered page is what prometheus_client's own parsers read back, whatever the label values."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
@@ -64,7 +64,7 @@ def test_a_template_serves_until_the_labels_change() -> None:
     renderer = Renderer()
     queue, other = ["a", "b"], ["c", "d"]
 
-    def lines(values: list[float], *columns: list[str]) -> list[bytes]:
+    def lines(values: Sequence[float], *columns: list[str]) -> list[bytes]:
         return renderer.render(GAUGE.family(values, *columns), openmetrics=False).splitlines()[2:]
 
     for values in ([1, 2], [3, 4]):

@@ -1,6 +1,7 @@
 """Work asked for at once is done once."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -49,7 +50,7 @@ def test_all_share_one_result_or_one_error(fails: bool) -> None:
 
 def test_the_next_one_works_anew() -> None:
     """Also after an error."""
-    outcomes = iter([1, RuntimeError("no"), 3])
+    outcomes: Iterator[int | Exception] = iter([1, RuntimeError("no"), 3])
 
     def work() -> int:
         outcome = next(outcomes)

@@ -178,7 +178,7 @@ def test_its_share_of_a_core() -> None:
         clock=lambda: moment,
         cpu_time=lambda: next(readings) * 0.05,
     )
-    scans = []
+    scans: list[int] = []
     for moment in (1000.0, 1004.9, 1005.1, 1009.0, 1010.2):  # noqa: B007  # the clock shows it
         list(collector.collect(snapshots.scrape()))
         scans.append((next(readings) - len(scans)) // 2)

@@ -22,7 +22,9 @@ class Counted(Positions):
     def __init__(self, path: Path) -> None:
         super().__init__(None)
         self._state = path
-        saved = json.loads(path.read_bytes()) if path.exists() else {"position": None, "account": Account()}
+        saved: dict[str, Any] = (
+            json.loads(path.read_bytes()) if path.exists() else {"position": None, "account": Account()}
+        )
         self._position = saved["position"]
         self.account = Account(*saved["account"])
 
