@@ -1,8 +1,9 @@
-"""Remembered positions: a folder with one small JSON file for each source that is followed.
+"""Remembered positions: a folder with one small JSON file per source that is followed.
 
 A position is written after the lines before it have been handed over: to a new file which then takes the old one's
-name, so that whoever reads it finds the old one or the new one, whole. That holds when the process is killed at any
-moment. It is not forced to disk: after a power failure a position may be some seconds old, as the log itself may be.
+name, so that a reader finds either the old one or the new one, complete. That holds if the process is killed at any
+moment and if the disk is full. It is not forced to disk: after a power failure a position may be some seconds old, as
+the log itself may be.
 """
 
 import hashlib
@@ -22,12 +23,12 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9.@-]+")
 
 
 class Positions:
-    """What was read up to where, by the source's name; forgets everything where there is no folder."""
+    """How far each source was read, by the source's name; remembers nothing without a folder."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Make the folder where it is missing. Raises RefusedError where positions cannot be written to it."""
+        """Create the folder if it is missing. Raises RefusedError if positions cannot be written to it."""
         self._folder = folder
-        self._notices = StateLog(_log)
+        self._state_log = StateLog(_log)
         if folder:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -40,7 +41,7 @@ class Positions:
                 ) from None
 
     def load(self, source: str) -> Any:
-        """The JSON value that was saved last; None where there is none, or where it cannot be read."""
+        """Return the JSON value that was saved last; None if there is none, or if it cannot be read."""
         if not self._folder:
             return None
         path = self._path(self._folder, source)
@@ -49,37 +50,46 @@ class Positions:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            _log.warning("%s", f"the position in {path} cannot be read ({error}); {source} is read from its end")
+            _log.warning(f"the position in {path} cannot be read ({error}); {source} is read from its end")
             return None
 
     def save(self, source: str, position: Any) -> None:
-        """Replace what was saved. A failure is said once, and the next save tries again."""
+        """Replace what was saved. A failure keeps the old position and is logged once; the next save tries again."""
         if not self._folder:
             return
         path = self._path(self._folder, source)
         try:
             write_atomically(path, json.dumps(position).encode())
         except OSError as error:
-            self._notices.problem(
+            self._state_log.problem(
                 source,
-                f"cannot remember the position of {source} in {path}: {error.strerror}; a restart will repeat lines",
+                f"cannot save the position of {source} in {path}: {error.strerror}; until it can, a restart counts "
+                "lines again",
             )
         else:
-            self._notices.resolved(source, f"the position of {source} is remembered again")
+            self._state_log.resolved(source, f"the position of {source} is saved again")
 
     @staticmethod
     def _path(folder: Path, source: str) -> Path:
-        """A name that tells a person which source it is, and that no two sources share."""
+        """Return a file name that shows which source it is for, and that no two sources share."""
         digest = hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:12]
         return folder / f"{_UNSAFE.sub('-', source)[-100:].lstrip('.-')}-{digest}.json"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read, so that its name always stands for old or new content, whole."""
+    """Replace a file's content; its name always leads to the old or the new content, complete. Only its owner can read.
+
+    Raises OSError if it cannot be written, for example because the disk is full; the old content stays then.
+    """
     fresh = path.with_name(f"{path.name}.new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-    fresh.replace(path)
+        try:
+            while data:  # on a nearly full disk, a write may take a part of it and the next one fails
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)  # it would keep the space that it needs
+        raise

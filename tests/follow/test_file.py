@@ -2,7 +2,6 @@
 
 import errno
 import gzip
-import json
 import os
 import resource
 import shutil
@@ -14,11 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.errors import RefusedError
 from exporter.follow.base import BATCH
 from exporter.follow.checkpoint import cut_batch
 from exporter.follow.openfile import OpenFile
-from exporter.follow.positions import Positions
 from exporter.follow.rotation import reconcile
 from tests.follow.conftest import Reader
 
@@ -545,35 +542,3 @@ def test_a_spoilt_position_is_as_none(reader: Reader, append: Append, tmp_path: 
     assert reader.read() == []
     append(b"new\n")
     assert reader.read() == [b"new"]
-
-
-def test_positions_are_private_and_replaced_whole(tmp_path: Path) -> None:
-    """They hold a little of the log, so nobody else may read them; no half-written file ever has their name."""
-    positions = Positions(tmp_path / "state")
-    positions.save("/var/log/openvpn/server.log", [1])
-    positions.save("/var/log/openvpn/server.log", [2])
-    positions.save("/var/log/openvpn-server.log", [3])
-    assert positions.load("/var/log/openvpn/server.log") == [2]
-    assert positions.load("/var/log/openvpn-server.log") == [3]
-    files = list((tmp_path / "state").iterdir())
-    assert len(files) == 2
-    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    assert sorted(json.loads(file.read_bytes()) for file in files) == [[2], [3]]
-
-
-def test_a_state_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(RefusedError, match=r"--state\.directory .*: Not a directory; it must belong"):
-        Positions(tmp_path / "file" / "state")
-
-
-def test_a_state_folder_that_vanishes_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    positions = Positions(tmp_path / "state")
-    (tmp_path / "state").rmdir()
-    positions.save("server.log", [1])
-    positions.save("server.log", [2])
-    assert caplog.text.count("cannot remember the position of server.log") == 1
-    (tmp_path / "state").mkdir()
-    caplog.set_level("INFO")
-    positions.save("server.log", [3])
-    assert "remembered again" in caplog.text
