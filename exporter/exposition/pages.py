@@ -38,10 +38,12 @@ def render(gathered: Gathered, form: Format, renderer: Renderer) -> list[bytes]:
             families.append(item)
         else:
             client_metrics.append(item)
-    parts = [renderer.render(family, openmetrics=form is Format.OPENMETRICS) for family in merged(families)]
+    parts: list[bytes] = []
+    for family in merged(families):
+        parts += renderer.render(family, openmetrics=form is Format.OPENMETRICS)
     # Last, because prometheus_client's encoder ends an OpenMetrics page with its # EOF.
     encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
-    return [*filter(None, parts), encode(ClientMetrics(client_metrics))]
+    return [*parts, encode(ClientMetrics(client_metrics))]
 
 
 class Pages:

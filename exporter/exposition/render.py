@@ -2,61 +2,86 @@
 
 import operator
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.exposition.families import Family, Metric
 
 
+class _Kept(NamedTuple):
+    """What is kept of a family from scrape to scrape: its template while values change, its samples while they do not.
+
+    Never both: on a host with 32,000 queues each of them takes ten megabytes.
+    """
+
+    columns: Sequence[Sequence[str]]
+    values: Sequence[float]
+    template: str | None
+    samples: bytes | None
+
+
 class Renderer:
     """Writes families as text: one `%` for each, over a template that is kept from scrape to scrape.
 
     A template holds all of a family's text but the values, so it serves until the label columns change; a collector
-    that hands in the same column objects again gets the same template again, without a look into them.
+    that hands in the same column objects again gets the same template again, without a look into them. A family whose
+    values are those of the last scrape, too, is not rendered again.
     """
 
     def __init__(self) -> None:
-        self._templates: dict[str, tuple[Sequence[Sequence[str]], str]] = {}
+        self._kept: dict[str, _Kept] = {}
 
-    def render(self, family: Family, *, openmetrics: bool) -> bytes:
-        """The family's HELP and TYPE lines and its samples; nothing at all where it has no samples."""
+    def render(self, family: Family, *, openmetrics: bool) -> list[bytes]:
+        """Return the family's HELP and TYPE lines and its samples; nothing at all if it has no samples."""
+        if not family.values:
+            self._kept.pop(family.metric.name, None)
+            return []
+        return [_head(family.metric, openmetrics=openmetrics), self._samples(family)]
+
+    def _samples(self, family: Family) -> bytes:
         metric, values, columns = family
-        if not values:
-            self._templates.pop(metric.name, None)
-            return b""
+        kept = self._kept.get(metric.name)
+        if kept and len(kept.columns) == len(columns) and all(map(operator.is_, kept.columns, columns)):
+            unchanged = kept.values == values
+            if unchanged and kept.samples is not None:
+                return kept.samples
+            template = kept.template or _template(metric, len(values), columns)
+        else:
+            unchanged = False
+            template = _template(metric, len(values), columns)
         whole = type(sum(values)) is int  # one float among them makes the sum a float
-        numbers = tuple(values if whole else map(floatToGoString, values))
-        return (
-            _head(metric, openmetrics=openmetrics) + self._template(metric, len(values), columns) % numbers
-        ).encode()
-
-    def _template(self, metric: Metric, count: int, columns: Sequence[Sequence[str]]) -> str:
-        if not columns:
-            return f"{metric.name} %s\n"
-        known = self._templates.get(metric.name)
-        if known and len(known[0]) == len(columns) and all(map(operator.is_, known[0], columns)):
-            return known[1]
-        cells: list[object] = [None] * (count * len(columns))
-        for place, column in enumerate(columns):
-            cells[place :: len(columns)] = _escape(column)
-        labels = ",".join(f'{label}="%s"' for label in metric.labels)
-        template = f"{metric.name}{{{labels}}} %%s\n" * count % tuple(cells)
-        self._templates[metric.name] = (columns, template)
-        return template
+        samples = (template % tuple(values if whole else map(floatToGoString, values))).encode()
+        self._kept[metric.name] = _Kept(
+            columns, values, None if unchanged else template, samples if unchanged else None
+        )
+        return samples
 
 
-def _head(metric: Metric, *, openmetrics: bool) -> str:
+def _template(metric: Metric, count: int, columns: Sequence[Sequence[str]]) -> str:
+    if not columns:
+        return f"{metric.name} %s\n"
+    cells: list[object] = [None] * (count * len(columns))
+    for index, column in enumerate(columns):
+        cells[index :: len(columns)] = _escape(column)
+    labels = ",".join(f'{label}="%s"' for label in metric.labels)
+    return f"{metric.name}{{{labels}}} %%s\n" * count % tuple(cells)
+
+
+def _head(metric: Metric, *, openmetrics: bool) -> bytes:
     title, help_text = metric.name, metric.help.replace("\\", r"\\").replace("\n", r"\n")
     if openmetrics:
         help_text = help_text.replace('"', r"\"")
         if metric.kind == "counter":  # whose family is named without the _total that its samples carry
             title = title.removesuffix("_total")
-    return f"# HELP {title} {help_text}\n# TYPE {title} {metric.kind}\n"
+    return f"# HELP {title} {help_text}\n# TYPE {title} {metric.kind}\n".encode()
 
 
 def _escape(cells: Sequence[str]) -> Sequence[str]:
-    """Label values as the format wants them, and as a template: with every % doubled."""
+    """Escape label values for the format and for a template, in which every % is doubled."""
     joined = "\n".join(cells)
-    if joined.count("\n") < len(cells) and not any(character in joined for character in '\\"%'):
-        return cells  # the usual case: nothing to escape in tens of thousands of cells, seen in one pass
+    # The usual case: there is nothing to escape in tens of thousands of cells, and one pass shows it. As many line
+    # breaks as joining put in means that no cell has one of its own.
+    if joined.count("\n") == len(cells) - 1 and not any(character in joined for character in '\\"%'):
+        return cells
     return [cell.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"").replace("%", "%%") for cell in cells]

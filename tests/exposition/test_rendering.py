@@ -65,7 +65,7 @@ def test_a_template_serves_until_the_labels_change() -> None:
     queue, other = ["a", "b"], ["c", "d"]
 
     def lines(values: Sequence[float], *columns: list[str]) -> list[bytes]:
-        return renderer.render(GAUGE.family(values, *columns), openmetrics=False).splitlines()[2:]
+        return b"".join(renderer.render(GAUGE.family(values, *columns), openmetrics=False)).splitlines()[2:]
 
     for values in ([1, 2], [3, 4]):
         assert lines(values, queue, other) == [
@@ -106,3 +106,32 @@ def test_pages_are_made_anew_each_time() -> None:
     assert b'some_total{queue="a"} 0\n' in first
     assert second.startswith(b"zipped")
     assert b'some_total{queue="a"} 1\n' in second
+
+
+def test_unchanged_values_are_not_rendered_again_and_changed_ones_are() -> None:
+    """The very same bytes while nothing changes; the right ones as soon as a value or a label does."""
+    renderer = Renderer()
+    queue, other = ("a", "b"), ("c", "d")
+
+    def samples(*values: float, columns: tuple[Sequence[str], ...] = (queue, other)) -> bytes:
+        return renderer.render(GAUGE.family(list(values), *columns), openmetrics=False)[1]
+
+    first = samples(1, 2)
+    second = samples(1, 2)
+    assert first == second
+    assert samples(1, 2) is second
+    assert samples(1, 3) == first.replace(b"} 2", b"} 3")
+    assert samples(1, 3) == samples(1, 3) == samples(1, 3)
+    assert samples(1.0, 3.5) == first.replace(b"} 1", b"} 1.0").replace(b"} 2", b"} 3.5")
+    for _ in range(3):
+        assert samples(1, 2, columns=(queue, ("c", "x"))) == first.replace(b'"d"', b'"x"')
+
+
+@given(st.lists(st.lists(st.sampled_from([0, 1, 2.5]), min_size=2, max_size=2), max_size=8))
+def test_what_is_kept_never_shows(history: list[list[float]]) -> None:
+    """After any history of values, a renderer writes what a new one writes."""
+    renderer = Renderer()
+    columns = (("a", "b"), ("c", "d"))
+    for values in history:
+        family = GAUGE.family(values, *columns)
+        assert renderer.render(family, openmetrics=True) == Renderer().render(family, openmetrics=True)
