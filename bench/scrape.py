@@ -1,5 +1,7 @@
 """How long a scrape takes, beside what a user would otherwise run: `ipcs -q`, and a plain prometheus_client collector.
 
+"scrape": nothing has changed since the last one; "changed": every queue has.
+
     make bench                      # or: .venv/bin/python bench/scrape.py [QUEUES ...]
 
 Makes its queues in an IPC namespace of its own, so it runs as root. All figures are medians of one run on one machine;
@@ -24,11 +26,14 @@ COUNTS = (10, 100, 1000, 10_000, 32_000)
 IDLE_SECONDS = 20
 
 
-def median(work: Callable[[], object], count: int) -> float:
-    """Median seconds of `count` runs, after one that does not count."""
-    work()
+def median(work: Callable[[], object], count: int, before: Callable[[], object] = lambda: None) -> float:
+    """Return the median seconds of several runs, after two that do not count; `before` is not timed."""
+    for _ in range(2):
+        before()
+        work()
     times = []
     for _ in range(rounds(count)):
+        before()
         begin = time.perf_counter()
         work()
         times.append(time.perf_counter() - begin)
@@ -77,57 +82,80 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def peak_mib(process: subprocess.Popen[bytes]) -> float:
-    """The most resident memory so far."""
+    """Return the peak resident memory so far."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
-    """User and system time so far."""
+    """Return user and system time so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def idle_share(process: subprocess.Popen[bytes]) -> float:
-    """Share of a core that it takes while nobody scrapes."""
+    """Return the share of a core that it takes between scrapes."""
     before = cpu_seconds(process)
     time.sleep(IDLE_SECONDS)
     return (cpu_seconds(process) - before) / IDLE_SECONDS
 
 
-def fill_up(count: int, existing: int) -> None:
-    """So many queues in all, each with a message of some size."""
-    for number in range(existing, count):
-        queue = sysv_ipc.MessageQueue(0x4F560000 + number, sysv_ipc.IPC_CREX)
-        queue.send(b"x" * (number % 200))
+class Queues:
+    """The queues that are measured; each has a message of some size."""
+
+    def __init__(self) -> None:
+        self._queues: list[sysv_ipc.MessageQueue] = []
+        self._grown = False
+
+    def fill_up(self, count: int) -> None:
+        """Make so many queues in all."""
+        for number in range(len(self._queues), count):
+            queue = sysv_ipc.MessageQueue(0x4F560000 + number, sysv_ipc.IPC_CREX)
+            queue.send(b"x" * (number % 200))
+            self._queues.append(queue)
+
+    def change(self) -> None:
+        """Put one more message on every queue, or take it off again."""
+        for queue in self._queues:
+            if self._grown:
+                queue.receive(type=2)
+            else:
+                queue.send(b"y" * 100, type=2)
+        self._grown = not self._grown
 
 
 def main() -> None:
-    """Print a line a number of queues, then the idle costs."""
+    """Print a line per number of queues, then the idle costs."""
     counts = [int(argument) for argument in sys.argv[1:]] or COUNTS
     if ctypes.CDLL(None, use_errno=True).unshare(0x08000000):  # CLONE_NEWIPC
         sys.exit("cannot make an IPC namespace; run as root")
-    print(f"{'queues':>7} {'scrape':>10} {'gzip':>10} {'ipcs -q':>10} {'plain':>10} {'scrape/ipcs':>12} "
-          f"{'gzip/ipcs':>10} {'plain/scrape':>13} {'page':>9} {'zipped':>9} {'peak':>9}")  # fmt: skip
+    columns = ("queues", "scrape", "changed", "gzip", "ipcs -q", "plain", "scrape/ipcs", "changed/ipcs", "gzip/ipcs",
+               "plain/scrape", "page", "zipped", "peak")  # fmt: skip
+    print(" ".join(f"{column:>12}" for column in columns))
     idle = []
-    existing = 0
+    queues = Queues()
     for count in counts:
-        fill_up(count, existing)
-        existing = count
+        queues.fill_up(count)
         exporter = start(
             18901, "-m", "exporter", "--web.listen-address=127.0.0.1:18901", "--collector.queues.max-series=0"
         )
         plain = start(18902, str(HERE / "plain_collector.py"), "18902")
         try:
             scrape = median(scraping(18901), count)
+            changed = median(scraping(18901), count, queues.change)
             zipped = median(scraping(18901, encoding="gzip"), count)
             ipcs = median(lambda: subprocess.run(["ipcs", "-q"], stdout=subprocess.DEVNULL, check=True), count)
             peak = peak_mib(exporter)
             other = median(scraping(18902), count)
             size, zipped_size = scraping(18901)(), scraping(18901, encoding="gzip")()
-            print(f"{count:7} {scrape * 1e3:7.2f} ms {zipped * 1e3:7.2f} ms {ipcs * 1e3:7.2f} ms {other * 1e3:7.1f} ms "
-                  f"{scrape / ipcs:12.2f} {zipped / ipcs:10.2f} {other / scrape:13.1f} {size / 1e6:6.2f} MB "
-                  f"{zipped_size / 1e6:6.2f} MB {peak:5.0f} MiB", flush=True)  # fmt: skip
+            cells = [
+                str(count),
+                *(f"{seconds * 1e3:.2f} ms" for seconds in (scrape, changed, zipped, ipcs, other)),
+                *(f"{ratio:.2f}" for ratio in (scrape / ipcs, changed / ipcs, zipped / ipcs, other / scrape)),
+                *(f"{length / 1e6:.2f} MB" for length in (size, zipped_size)),
+                f"{peak:.0f} MiB",
+            ]
+            print(" ".join(f"{cell:>12}" for cell in cells), flush=True)
             idle.append((count, idle_share(exporter)))
         finally:
             stop(exporter)

@@ -1,7 +1,7 @@
 """Every queue by msgctl(2): MSG_INFO for the highest index, then MSG_STAT_ANY index by index (Linux 4.17+).
 
 MSG_STAT_ANY needs no read permission on the queue, so an unprivileged reader sees queues of mode 0600 too, and it
-tells msg_qbytes, the queue's own limit, which /proc/sysvipc/msg does not.
+returns msg_qbytes, the queue's own limit, which /proc/sysvipc/msg does not show.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import compress, repeat
 from typing import Final, NamedTuple
 
-from exporter.sysv.queues import NO_QUEUES, Queues
+from exporter.sysv.queues import NO_QUEUES, Queues, joined
 
 MSG_INFO: Final = 12
 MSG_STAT_ANY: Final = 13
@@ -23,20 +23,20 @@ MSG_STAT_ANY: Final = 13
 # 8 bytes each; lspid lrpid of 4 each; 2 x 8 unused.
 _SIZE: Final = 120
 _KNOWN_MACHINES: Final = frozenset({"x86_64", "aarch64"})
-_BATCH: Final = 4096  # structs a buffer: half a megabyte
+_BATCH: Final = 4096  # structs per buffer: half a megabyte
 
 MsgCtl = Callable[[int, int, int], int]
 
 
 class Walk(NamedTuple):
-    """What one walk over all indices gave."""
+    """The result of one walk over all indices."""
 
     queues: Queues
     refusal: str | None  # why some or all queues may be missing; None: all are there
 
 
 def system_msgctl() -> MsgCtl | str:
-    """The C library's msgctl(msqid, cmd, buffer address), or the reason why its answers could not be understood."""
+    """Return the C library's msgctl(msqid, cmd, buffer address), or the reason why its answers are not understood."""
     machine = platform.machine()
     if machine not in _KNOWN_MACHINES or struct.calcsize("P") != 8:
         return f"the layout of struct msqid_ds on {machine} is not known"
@@ -60,7 +60,7 @@ def walk(msgctl: MsgCtl) -> Walk:
     in_use = int.from_bytes(info.raw[:4], "little", signed=True)
 
     buffer = ctypes.create_string_buffer(_SIZE * min(_BATCH, highest + 1))
-    queues = NO_QUEUES
+    batches: list[Queues] = []
     absent: list[int] = []
     for start in range(0, highest + 1, _BATCH):
         indices = range(start, min(start + _BATCH, highest + 1))
@@ -71,7 +71,8 @@ def walk(msgctl: MsgCtl) -> Walk:
             there = [msqid >= 0 for msqid in msqids]
             found = Queues(*(list(compress(column, there)) for column in found))
             absent += [index for index, msqid in zip(indices, msqids, strict=True) if msqid < 0]
-        queues += found
+        batches.append(found)
+    queues = joined(batches)
     if len(queues.msqid) >= in_use:
         return Walk(queues, None)
     return Walk(queues, _why_absent(msgctl, absent, ctypes.addressof(buffer), nothing_found=not queues.msqid))

@@ -5,6 +5,7 @@ one tuple per queue.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 UNKNOWN_LIMIT: Final = -1
@@ -55,14 +56,15 @@ class Queues(NamedTuple):
         """Return the queues at these indices, in the order of `indices`."""
         return Queues(*([column[index] for index in indices] for column in self))
 
-    def __add__(self, other: object) -> "Queues":
-        """Concatenate the columns."""
-        if not isinstance(other, Queues):
-            return NotImplemented
-        return Queues(*([*mine, *theirs] for mine, theirs in zip(self, other, strict=True)))
-
 
 NO_QUEUES: Final = Queues(*(() for _ in Queues._fields))
+
+
+def joined(batches: Sequence[Queues]) -> Queues:
+    """Concatenate columns; each is copied once, however many batches there are."""
+    if not batches:
+        return NO_QUEUES
+    return Queues(*(list(chain.from_iterable(columns)) for columns in zip(*batches, strict=True)))
 
 
 class MalformedError(Exception):

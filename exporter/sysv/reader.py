@@ -5,7 +5,7 @@ from pathlib import Path
 
 from exporter.logs import StateLog
 from exporter.sysv.msgctl import MsgCtl, Walk, system_msgctl, walk
-from exporter.sysv.queues import NO_QUEUES, Queues, parse_proc
+from exporter.sysv.queues import NO_QUEUES, Queues, joined, parse_proc
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class QueueReader:
                     f"{reading.refusal}; reading {self._table}, which does not tell the queues' limits: "
                     "sysv_msg_queue_limit_bytes is left out",
                 )
-            queues += others
+            queues = joined([queues, others])
         return _latest(queues)
 
 
