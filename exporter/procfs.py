@@ -1,46 +1,64 @@
-"""Whether a process that somebody wrote down is still there."""
+"""Tell from /proc whether a recorded process is still running, and which namespaces /proc shows."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Final
 
-_STARTED: Final = 19  # the place of starttime in /proc/PID/stat, counted behind the name
+_START_TIME: Final = 19  # the index of starttime in /proc/PID/stat, counted from behind the name
 
 
-def gone(procfs: Path, pid: int, start_ticks: int | None, namespace: int | None) -> bool:
-    """Whether it is known to be gone: False where it runs, and where that cannot be known.
+def is_gone(procfs: Path, pid: int, start_ticks: int | None, namespace: int | None) -> bool:
+    """Return True only if the process is certainly gone; False if it runs or that cannot be determined.
 
     `start_ticks` (clock ticks after boot) tells it from a later process of the same pid. `namespace` is the inode of
-    the pid namespace in which the pid was read: processes of another one may not be seen here.
+    the pid namespace in which the pid was recorded: processes of another one may not be visible here.
     """
     try:
         stat = (procfs / str(pid) / "stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return namespace in _visible(procfs)
+        return namespace in _visible_pid_namespaces(procfs)
     except OSError:
         return False
-    return start_ticks is not None and _began(stat) != start_ticks and namespace in _visible(procfs)
+    return start_ticks is not None and _start_ticks(stat) != start_ticks and namespace in _visible_pid_namespaces(procfs)
 
 
-def there(procfs: Path, pid: int, start_ticks: int | None) -> bool:
-    """Whether it is known to run: a process of this pid that began at that clock tick after boot."""
+def is_running(procfs: Path, pid: int, start_ticks: int | None) -> bool:
+    """Return True only if a process with this pid runs that started at that clock tick after boot."""
     try:
-        return _began((procfs / str(pid) / "stat").read_text(errors="replace")) == start_ticks
+        return _start_ticks((procfs / str(pid) / "stat").read_text(errors="replace")) == start_ticks
     except OSError:
         return False
 
 
-def _began(stat: str) -> int:
-    # The name, in parentheses, may hold anything.
-    return int(stat.rpartition(")")[2].split()[_STARTED])
+def exists(procfs: Path, pid: int) -> bool | None:
+    """Return whether there is a process or thread with this id; None if /proc hides those of others (hidepid)."""
+    if Path(procfs, str(pid)).exists():
+        return True
+    return False if shows_others(procfs) else None
 
 
-def _visible(procfs: Path) -> set[int]:
-    """The pid namespaces whose processes are all seen in `procfs`."""
-    if not (procfs / "1").exists():
-        return set()  # mounted with hidepid: other users' processes look as if they were gone
+def shows_others(procfs: Path) -> bool:
+    """Return whether this /proc shows other users' processes; with hidepid they look as if they were gone."""
+    return Path(procfs, "1").exists()
+
+
+def own_ipc_namespace() -> int:
+    """Return the inode that identifies the IPC namespace of this process."""
+    return os.stat("/proc/self/ns/ipc").st_ino
+
+
+def _start_ticks(stat: str) -> int:
+    # The name, in parentheses, may contain anything.
+    return int(stat.rpartition(")")[2].split()[_START_TIME])
+
+
+def _visible_pid_namespaces(procfs: Path) -> set[int]:
+    """Return the pid namespaces all of whose processes are visible in `procfs`."""
+    if not shows_others(procfs):
+        return set()
     found = set()
     for process in ("self", "1"):
-        with contextlib.suppress(OSError):  # pid 1's is for its owner and root to see
+        with contextlib.suppress(OSError):  # only its owner and root can see pid 1's
             found.add((procfs / process / "ns" / "pid").stat().st_ino)
     return found

@@ -1,4 +1,4 @@
-"""Whether a process is known to be gone: by real processes, and by a /proc that shows too little."""
+"""Whether a process is known to be is_gone: by real processes, and by a /proc that shows too little."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.procfs import gone
+from exporter.procfs import is_gone
 from tests.support.needs import need_root
 
 PROC = Path("/proc")
@@ -19,38 +19,38 @@ def start_ticks(pid: int) -> int:
 
 
 def test_one_that_runs() -> None:
-    assert not gone(PROC, os.getpid(), start_ticks(os.getpid()), HERE)
-    assert not gone(PROC, os.getpid(), None, HERE)
+    assert not is_gone(PROC, os.getpid(), start_ticks(os.getpid()), HERE)
+    assert not is_gone(PROC, os.getpid(), None, HERE)
 
 
 def test_one_that_has_ended() -> None:
     process = subprocess.Popen(["sleep", "1000"])
     ticks = start_ticks(process.pid)
-    assert not gone(PROC, process.pid, ticks, HERE)
+    assert not is_gone(PROC, process.pid, ticks, HERE)
     process.kill()
     process.wait()
-    assert gone(PROC, process.pid, ticks, HERE)
+    assert is_gone(PROC, process.pid, ticks, HERE)
 
 
 def test_another_of_the_same_pid() -> None:
     """A pid is used again; the time of its start is not."""
-    assert gone(PROC, os.getpid(), start_ticks(os.getpid()) - 1, HERE)
+    assert is_gone(PROC, os.getpid(), start_ticks(os.getpid()) - 1, HERE)
 
 
 @pytest.mark.parametrize("namespace", [HERE + 1, None])
 def test_one_of_a_pid_namespace_that_cannot_be_seen(namespace: int | None) -> None:
     """Its pid means something else here, so nothing is known."""
-    assert not gone(PROC, 2**22 - 1, 5, namespace)
-    assert not gone(PROC, os.getpid(), 5, namespace)
+    assert not is_gone(PROC, 2**22 - 1, 5, namespace)
+    assert not is_gone(PROC, os.getpid(), 5, namespace)
 
 
 def test_hidepid() -> None:
     """Where /proc hides the processes of others, one that is not seen may be there all the same."""
     need_root()
     program = (
-        "import os; from pathlib import Path; from exporter.procfs import gone;"
+        "import os; from pathlib import Path; from exporter.procfs import is_gone;"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
-        f"print(gone(Path('/proc'), 2**22 - 1, 5, {HERE}), Path('/proc/1').exists())"
+        f"print(is_gone(Path('/proc'), 2**22 - 1, 5, {HERE}), Path('/proc/1').exists())"
     )
     command = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=invisible proc /proc; exec "$@"', "sh"]
     python = [sys.executable, "-c", program]

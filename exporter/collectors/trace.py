@@ -18,9 +18,10 @@ from exporter.collectors.context import BuildContext
 from exporter.collectors.snapshot import QueueSettings, Scrape
 from exporter.config.flags import value
 from exporter.exposition.families import Metric
+from exporter.procfs import own_ipc_namespace
 from exporter.sysv.names import labels
 from exporter.sysv.queues import MalformedError
-from exporter.sysv.sleepers import own_ipc_namespace, system_calls
+from exporter.sysv.sleepers import system_calls
 from exporter.trace.bpftrace import Child, command, environment
 from exporter.trace.pipe import Input
 from exporter.trace.totals import ERRNOS, WAITS, Tally, identify

@@ -1,4 +1,4 @@
-"""Collector `waiters`: who sleeps in msgsnd and msgrcv, and whether the last sender and receiver still run."""
+"""Collector `waiters`: threads asleep in msgsnd and msgrcv; and whether the last sender and receiver still run."""
 
 import logging
 import platform
@@ -12,13 +12,14 @@ from exporter.collectors.base import Collector, CollectorSpec, Families, Partial
 from exporter.collectors.context import BuildContext
 from exporter.collectors.snapshot import Scrape
 from exporter.exposition.families import Family, Metric
+from exporter.procfs import exists
 from exporter.sysv.queues import Queues
-from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, exists, scan, system_calls
+from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, scan, system_calls
 
 _log = logging.getLogger(__name__)
 
 _UNKNOWN_MACHINE: Final = f"the numbers of the system calls msgsnd and msgrcv on {platform.machine()} are not known"
-_SHARE: Final = 0.01  # of a core: the most that scanning may take
+_MAX_SHARE: Final = 0.01  # of a core, for scanning
 
 
 def _gauge(name: str, help_text: str) -> Metric:
@@ -26,23 +27,23 @@ def _gauge(name: str, help_text: str) -> Metric:
 
 
 _HOW: Final = (
-    "from /proc/PID/task/TID/syscall, of the exporter's own IPC namespace. Read at most so often that it takes a "
-    "hundredth of a core."
+    "from /proc/PID/task/TID/syscall, of the exporter's own IPC namespace. Scanned no more often than a hundredth of a "
+    "core allows."
 )
 BLOCKED_SENDERS: Final = _gauge("sysv_msg_queue_blocked_senders", f"Threads asleep in msgsnd, {_HOW}")
 WAITING_RECEIVERS: Final = _gauge("sysv_msg_queue_waiting_receivers", f"Threads asleep in msgrcv, {_HOW}")
 SENDER_RUNNING: Final = _gauge(
     "sysv_msg_queue_last_sender_running",
-    "1 where /proc has a process or thread with the id msg_lspid, else 0; absent while nobody has sent.",
+    "1 if /proc has a process or thread with the id msg_lspid, else 0; absent before the first send.",
 )
 RECEIVER_RUNNING: Final = _gauge(
     "sysv_msg_queue_last_receiver_running",
-    "1 where /proc has a process or thread with the id msg_lrpid, else 0; absent while nobody has received.",
+    "1 if /proc has a process or thread with the id msg_lrpid, else 0; absent before the first receive.",
 )
 
 
 class WaitersCollector(Collector):
-    """Looks at every thread of the host when Prometheus asks, less often where there are many."""
+    """Scans every thread of the host at a scrape; less often if there are many."""
 
     def __init__(
         self,
@@ -55,11 +56,11 @@ class WaitersCollector(Collector):
         self._calls = calls
         self._clock = clock
         self._cpu_time = cpu_time
-        self._last = Sleepers(Counter(), Counter(), 0)
+        self._last = Sleepers(Counter(), Counter())
         self._not_before = 0.0
 
     def collect(self, scrape: Scrape) -> Families:
-        """Gauges by queue; PartialResultError with what needs no rights where threads cannot be looked at."""
+        """Return gauges per queue. Raise PartialResultError, with those that need no right, if threads are closed."""
         queues, queue = scrape.queues.chosen, scrape.queues.labels
         running = [
             *self._running(SENDER_RUNNING, queues.lspid, queue),
@@ -79,31 +80,31 @@ class WaitersCollector(Collector):
 
     def _sleepers(self, calls: SystemCalls, queues: Queues) -> Sleepers:
         if not queues.msqid:
-            return self._last  # nobody can wait for what is not there: no scan
+            return self._last  # without queues there are no waiters: no scan
         if self._clock() >= self._not_before:
             before = self._cpu_time()
             self._last = scan(self._procfs, calls)
-            self._not_before = self._clock() + (self._cpu_time() - before) / _SHARE
+            self._not_before = self._clock() + (self._cpu_time() - before) / _MAX_SHARE
         return self._last
 
     def _running(self, metric: Metric, pids: Sequence[int], queue: Sequence[str]) -> list[Family]:
         known = {pid: found for pid in set(pids) if pid and (found := exists(self._procfs, pid)) is not None}
         if len(known) < len(set(pids)):
-            places = [place for place, pid in enumerate(pids) if pid in known]
-            pids, queue = [pids[place] for place in places], [queue[place] for place in places]
+            indices = [index for index, pid in enumerate(pids) if pid in known]
+            pids, queue = [pids[index] for index in indices], [queue[index] for index in indices]
         return [metric.family([int(known[pid]) for pid in pids], queue)]
 
 
 def _build(context: BuildContext) -> WaitersCollector | None:
-    """Nothing, and one line in the log, where /proc does not permit it.
+    """Return None, with a log line, if /proc does not allow the scan.
 
-    Where it was asked for by its own flag it is there all the same, and fails.
+    If the collector was enabled explicitly, return it anyway so that it fails visibly.
     """
     settings = context.settings
     if not settings.collectors.get("waiters"):
         refusal = _refusal(settings.procfs)
         if refusal:
-            if not settings.once:  # a look every minute from cron is not to write a line every minute
+            if not settings.once:  # cron would mail the line every minute
                 _log.info("collector waiters is off: %s", refusal)
             return None
     return WaitersCollector(settings.procfs, system_calls())

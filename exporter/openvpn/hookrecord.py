@@ -1,65 +1,100 @@
-"""The lines that openvpn-mq-hook writes around each script: one at the start, one at the end."""
+"""The record of openvpn-mq-hook: a JSON line before each script and one after it; and the runs that are open in it."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeGuard, get_args
 
-HOOKS: Final = (
+HookName = Literal[
     "client-connect", "client-disconnect", "learn-address", "auth-user-pass-verify", "tls-verify",
     "tls-crypt-v2-verify", "client-crresponse", "up", "down", "route-up", "route-pre-down", "ipchange", "dns-updown",
     "other",
-)  # fmt: skip
-FAILURES: Final = ("exit_status", "not_executable", "signal", "timeout")
-DROPS: Final = ("full", "no_queue", "too_big", "denied", "other")
+]  # fmt: skip
+RunFailure = Literal["exit_status", "not_executable", "signal", "timeout"]
+UpdateDrop = Literal["full", "no_queue", "too_big", "denied", "other"]
 
-_GOOD: Final = frozenset({"ok", "deferred", "unwatched"})
-_QUEUE: Final = re.compile(r"0x[0-9a-f]{8}|ftok:/.{0,200}:[0-9]{1,3}")
-# A full disk can end a line in the middle, and the next hook's line then stands right behind. A quotation mark within
-# a text is escaped, so this occurs at the beginning of a line only.
-_BEGINNING: Final = b'{"time":'
+HOOK_NAMES: Final[tuple[HookName, ...]] = get_args(HookName)
+RUN_FAILURES: Final[tuple[RunFailure, ...]] = get_args(RunFailure)
+UPDATE_DROPS: Final[tuple[UpdateDrop, ...]] = get_args(UpdateDrop)
+
+_NO_FAILURES: Final = frozenset({"ok", "deferred", "unwatched"})
+# The hook cuts every text at 256 characters, so of a long path neither the end nor the project id need be there.
+_QUEUE: Final = re.compile(r"0x[0-9a-f]{8}|ftok:/.{0,250}", re.DOTALL)
+# A full disk can cut off a line, and the next hook's line then follows on the same line. Within a text the quotation
+# marks are escaped, so this is found only at the start of a record.
+_LINE_START: Final = b'{"time":'
+_MAX_RUNS: Final = 1000  # open runs that are kept; any process that can write to the record could make up more
 
 
 class Run(NamedTuple):
-    """One run of the hook, told from every other by its process."""
+    """One run of the hook, identified by its process."""
 
-    server: str  # as the hook calls it
-    hook: str  # one of HOOKS
+    server: str  # as the hook names it
+    hook: HookName
     pid: int
-    start_ticks: int | None  # when the process began, in clock ticks after boot; None: not known
+    start_ticks: int | None  # when the process started, in clock ticks after boot; None: not known
     namespace: int | None  # the inode of its pid namespace
 
 
 class Start(NamedTuple):
-    """A script is about to run."""
+    """The line before a script."""
 
     run: Run
 
 
 class End(NamedTuple):
-    """It has ended."""
+    """The line after a script."""
 
     run: Run
-    failure: str | None  # one of FAILURES
-    seconds: float | None  # that the script took; None: none ran, or nobody watched
-    queue: str | None  # that a status update was for: a key as ipcs prints it, or ftok:PATH:ID
-    drop: str | None  # one of DROPS, where the update did not reach the queue
+    failure: RunFailure | None
+    seconds: float | None  # that the script took; None: there was none, or the hook could not watch it
+    queue: str | None  # of the status update: a key as ipcs prints it, or ftok:PATH:ID
+    drop: UpdateDrop | None  # why the update did not reach the queue
 
 
-def parse(batch: bytes) -> Iterator[Start | End | None]:
-    """What each line says, in order; None for one that the hook did not write, or not to its end."""
+class OpenRuns:
+    """The runs that have started and not ended, in the order of their starts; changed by one thread only."""
+
+    def __init__(self, saved: object = None) -> None:
+        """`saved` is what `runs` returned earlier, after a round trip through JSON; anything malformed is ignored."""
+        self._runs: dict[Run, None] = {}
+        if isinstance(saved, list):
+            with contextlib.suppress(TypeError):
+                self._runs = dict.fromkeys(Run(*values) for values in saved)
+
+    def runs(self) -> list[Run]:
+        """Return the runs; safe in any thread."""
+        return list(self._runs)
+
+    def start(self, run: Run) -> None:
+        """Add a run; beyond 1000, the oldest is forgotten."""
+        if len(self._runs) >= _MAX_RUNS:
+            del self._runs[next(iter(self._runs))]
+        self._runs[run] = None
+
+    def end(self, run: Run) -> bool:
+        """Remove a run; return whether it was open."""
+        if run not in self._runs:
+            return False
+        del self._runs[run]
+        return True
+
+
+def parse_record(batch: bytes) -> Iterator[Start | End | None]:
+    """Parse whole lines in order; None for one that openvpn-mq-hook did not write, or not to its end."""
     for line in batch.splitlines():
         if line:
-            yield _parse(line[max(0, line.rfind(_BEGINNING)) :])
+            yield _parse_line(line[max(0, line.rfind(_LINE_START)) :])
 
 
-def _parse(line: bytes) -> Start | End | None:
+def _parse_line(line: bytes) -> Start | End | None:
     try:
         fields = json.loads(line)
         hook = _text(fields["hook"])
         run = Run(
             server=_text(fields["server"]),
-            hook=hook if hook in HOOKS else "other",
+            hook=hook if _is_hook(hook) else "other",
             pid=_whole(fields["pid"]),
             start_ticks=_whole(fields["pid_start_ticks"]) if "pid_start_ticks" in fields else None,
             namespace=_whole(fields["pid_namespace"]) if "pid_namespace" in fields else None,
@@ -69,13 +104,14 @@ def _parse(line: bytes) -> Start | End | None:
         if fields["event"] == "end":
             return _end(run, fields)
     except (ValueError, TypeError, KeyError, RecursionError):
-        pass  # whatever it is, it is not the hook's
+        pass  # another program's line
     return None
 
 
 def _end(run: Run, fields: dict[str, object]) -> End:
     result, seconds, queue, update = (fields.get(key) for key in ("result", "script_seconds", "queue", "update"))
-    if result not in _GOOD and result not in FAILURES:
+    failure = result if _is_failure(result) else None
+    if failure is None and result not in _NO_FAILURES:
         raise ValueError(result)
     if seconds is not None and not (isinstance(seconds, int | float) and 0 <= seconds < float("inf")):
         raise ValueError(seconds)
@@ -83,11 +119,23 @@ def _end(run: Run, fields: dict[str, object]) -> End:
         raise ValueError(queue)
     return End(
         run,
-        failure=str(result) if result in FAILURES else None,
+        failure=failure,
         seconds=None if seconds is None else float(seconds),
         queue=None if queue is None else str(queue),
-        drop=None if queue is None or update == "sent" else str(update) if update in DROPS else "other",
+        drop=None if queue is None or update == "sent" else update if _is_drop(update) else "other",
     )
+
+
+def _is_hook(name: str) -> TypeGuard[HookName]:
+    return name in HOOK_NAMES
+
+
+def _is_failure(result: object) -> TypeGuard[RunFailure]:
+    return result in RUN_FAILURES
+
+
+def _is_drop(update: object) -> TypeGuard[UpdateDrop]:
+    return update in UPDATE_DROPS
 
 
 def _text(value: object) -> str:

@@ -1,1 +1,1 @@
-"""What is asked again and again: management interfaces over their sockets, status files. Effects, with bounds."""
+"""Sources that are polled: management interfaces over their sockets, status files, sockets in /proc; all bounded."""

@@ -1,7 +1,6 @@
-"""Polls one server's management interface in the background: connect, ask, leave."""
+"""Poll one server's management interface in the background: connect, ask, leave."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -9,186 +8,197 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from exporter.background import BackgroundThread
 from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
 from exporter.logs import StateLog
 from exporter.openvpn.clients import ClientRow, ClientSums
 from exporter.openvpn.freshness import grace
-from exporter.openvpn.management import Dialogue, LoadStats, PollError, Reason
-from exporter.probes.connection import Patience, StoppedError, connect, converse
+from exporter.openvpn.management import LoadStats, ManagementClient, PollError, Reason
+from exporter.probes.connection import Deadline, StoppedError, connect, run_poll
 from exporter.probes.scripts import running_script
-from exporter.probes.sockets import is_held
+from exporter.probes.sockets import has_client
 from exporter.probes.statusfile import current_time
 
 _log = logging.getLogger(__name__)
 
 _DETAILS_EVERY: Final = 300.0  # seconds between questions for version, verb and mute, which seldom change
-_PASSWORD_MOST: Final = 4096  # bytes
+_MAX_PASSWORD: Final = 4096  # bytes
 
-_INTERFERES: Final = (
-    "asks its clients' admission of us: OpenVPN runs with --management-client-auth, and nobody can log in while we are "
-    "connected; take `management` out of this server's configuration"
+_ASKED_TO_AUTHORIZE: Final = (
+    "asks the exporter to authorize clients: OpenVPN runs with --management-client-auth, so nobody can log in while the "
+    "exporter is connected; remove `management` for this server"
 )
-_FULL: Final = "there are more common names than max_clients; those that came last are summed together"
+_FULL: Final = "has clients of more common names than max_clients; the names that came last share one series"
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of a server after a poll; None is what is not."""
+class ServerState:
+    """What is known of a server after a poll; None is what is not known."""
 
     up: bool
     stats: LoadStats | None = None
     version: str | None = None
     verb: int | None = None
     mute: int | None = None
-    clients: tuple[ClientRow, ...] = ()  # by name, where they are asked for; after a failure as they were before
+    clients: tuple[ClientRow, ...] = ()  # by name, if they are asked for; after a failure as before
+    omitted: int = 0  # names without a row of their own
 
 
-class Outcome(NamedTuple):
+class PollResult(NamedTuple):
     """What one poll did, for counting."""
 
     commands: int  # sent
-    delay: float | None  # seconds from the poll's begin to the reply to load-stats; None where none came
+    delay: float | None  # seconds from the poll's start to the reply to load-stats; None if there was none
     failure: Reason | None
 
 
 class Poller:
-    """One poll at a time, every `management_interval`; what it learned stands in `known`, which is replaced whole.
+    """Polls every `management_interval`, one poll at a time; `state` is replaced as a whole, for readers elsewhere."""
 
-    Reading them from another thread is safe.
-    """
-
-    def __init__(self, server: OpenVpnServer, procfs: Path, report: Callable[[Outcome], None]) -> None:
-        """`report` is called at the end of every poll, from the poller's thread."""
+    def __init__(self, server: OpenVpnServer, procfs: Path, report: Callable[[PollResult], None]) -> None:
+        """`report` is called at the end of every poll, in the poller's thread."""
         assert server.management is not None  # noqa: S101  # the collector makes pollers only for those that have one
-        self.known: Known | None = None  # None before the first poll has ended
+        self.state: ServerState | None = None  # None before the first poll has ended
         self.last_reply: float | None = None  # seconds since 1970
+        self.shares_record = False  # other servers of the configuration name the same hook record
         self._server = server
         self._address: UnixAddress | TcpAddress = server.management
         self._procfs = procfs
         self._report = report
         self._sums = ClientSums(server.max_clients)
         self._asked_details = float("-inf")
-        self._begun: float | None = None  # of the poll under way
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"management {server.name}", daemon=True)
+        self._started: float | None = None  # of the poll under way
+        self._thread = BackgroundThread(
+            f"management {server.name}", self._round, rest_after_fault=server.management_interval
+        )
         self._notices = StateLog(_log)
         self._fields = {"server": server.name}
         self._what = f"the management interface of server {server.name}"
 
+    @property
+    def fault(self) -> str | None:
+        """Why there are no polls, in one sentence; None if there are, whatever they are answered."""
+        fault = self._thread.fault
+        return f"server {self._server.name}: {fault}" if fault else None
+
     def start(self) -> None:
-        """Begin polling, at once."""
+        """Start polling, at once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End polling; gives up the poll under way. `join` waits for it."""
-        self._stopping.set()
+    def request_stop(self) -> None:
+        """Ask for the end of polling; the poll under way is given up."""
+        self._thread.request_stop()
 
-    def join(self) -> None:
-        """Wait for the end of polling."""
-        if self._thread.is_alive():
-            self._thread.join(1.0)  # a name server that does not answer may hold it longer: let it
+    def stop(self) -> None:
+        """End polling, within a second; a name server that does not answer may hold the thread for longer."""
+        self._thread.stop()
 
     def pending(self) -> float:
-        """Seconds since the poll under way began; 0 where none is."""
-        begun = self._begun
-        return 0.0 if begun is None else time.monotonic() - begun
+        """Return the seconds since the poll under way started; 0 if there is none."""
+        started = self._started
+        return 0.0 if started is None else time.monotonic() - started
 
     def poll(self) -> None:
-        """One poll, from connect to leave."""
-        begun = self._begun = time.monotonic()
+        """Poll once, from connecting to leaving."""
+        started = self._started = time.monotonic()
         written = self._status_time()
-        details = self.known is None or not self.known.up or begun - self._asked_details >= _DETAILS_EVERY
+        details = self.state is None or not self.state.up or started - self._asked_details >= _DETAILS_EVERY
         delays: list[float] = []
 
         def answered() -> None:
-            delays.append(time.monotonic() - begun)
+            delays.append(time.monotonic() - started)
             self.last_reply = time.time()
 
-        dialogue = Dialogue(self._password, details=details, per_client=self._server.per_client)
+        client = ManagementClient(self._password, details=details, per_client=self._server.per_client)
         failure: Reason | None = None
         try:
-            self._ask(dialogue, answered)
+            self._ask(client, answered)
         except PollError as error:
             failure = self._fail(error, written)
         except StoppedError:
             pass  # the poll is neither answered nor failed; what it sent was sent
         else:
-            self._learn(dialogue)
+            self._store(client)
             if details:
-                self._asked_details = begun
+                self._asked_details = started
         finally:
-            self._begun = None
-        self._report(Outcome(dialogue.commands, delays[0] if delays else None, failure))
+            self._started = None
+        self._report(PollResult(client.commands, delays[0] if delays else None, failure))
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            begun = time.monotonic()
-            try:
-                self.poll()
-            except Exception as error:  # noqa: BLE001  # whatever it is: this server's polling must go on
-                self._forget()
-                self._notices.problem("poll", f"cannot poll {self._what}: {error!r}", **self._fields)
-                _log.debug("a poll failed", exc_info=True, extra={"fields": self._fields})
-            self._stopping.wait(begun + self._server.management_interval - time.monotonic())
+    def _round(self) -> float:
+        started = time.monotonic()
+        try:
+            self.poll()
+        except Exception:
+            self._mark_down()
+            raise  # reported as the thread's fault
+        return max(0.001, started + self._server.management_interval - time.monotonic())
 
-    def _ask(self, dialogue: Dialogue, answered: Callable[[], None]) -> None:
-        patience = Patience(self._server.management_timeout, self._stopping.is_set)
-        with closing(connect(self._address, patience)) as connection:
-            converse(connection, dialogue, patience, answered)
+    def _ask(self, client: ManagementClient, answered: Callable[[], None]) -> None:
+        deadline = Deadline(self._server.management_timeout, lambda: self._thread.is_stopping)
+        with closing(connect(self._address, deadline)) as connection:
+            run_poll(connection, client, deadline, answered)
 
     def _password(self) -> bytes:
-        """The first line of the password file, as OpenVPN reads it from its own."""
+        """Return the first line of the password file, as OpenVPN reads its own."""
         path = self._server.management_password_file
         if path is None:
             raise PollError("auth", "it asks for a password; name its file in management_password_file")
         try:
             with path.open("rb") as file:
-                return file.readline(_PASSWORD_MOST).rstrip(b"\r\n")
+                return file.readline(_MAX_PASSWORD).rstrip(b"\r\n")
         except OSError as error:
             raise PollError("auth", f"it asks for a password, and {path} cannot be read: {error.strerror}") from None
 
-    def _learn(self, dialogue: Dialogue) -> None:
-        before = self.known or Known(up=False)
-        self.known = Known(
+    def _store(self, client: ManagementClient) -> None:
+        before = self.state or ServerState(up=False)
+        self.state = ServerState(
             up=True,
-            stats=dialogue.stats,
-            version=dialogue.version or before.version,
-            verb=before.verb if dialogue.verb is None else dialogue.verb,
-            mute=before.mute if dialogue.mute is None else dialogue.mute,
-            clients=() if dialogue.clients is None else self._sums.add(dialogue.clients),
+            stats=client.stats,
+            version=client.version or before.version,
+            verb=before.verb if client.verb is None else client.verb,
+            mute=before.mute if client.mute is None else client.mute,
+            clients=() if client.clients is None else self._sums.add(client.clients),
+            omitted=self._sums.omitted,
         )
         self._notices.resolved("poll", f"{self._what} answers again", **self._fields)
-        if dialogue.interferes:
-            self._notices.problem("interferes", f"{self._what} {_INTERFERES}", **self._fields)
-        if self._sums.full:
-            self._notices.problem("full", f"server {self._server.name}: {_FULL}", **self._fields)
+        if client.asked_to_authorize:
+            self._notices.problem("authorize", f"{self._what} {_ASKED_TO_AUTHORIZE}", **self._fields)
+        if self._sums.omitted:
+            self._notices.problem("full", f"server {self._server.name} {_FULL}", **self._fields)
 
-    def _fail(self, error: PollError, before: float | None) -> Reason:
-        self._forget()
-        reason, message = self._silence(before) if error.reason == "busy" else (error.reason, str(error))
+    def _fail(self, error: PollError, written_before: float | None) -> Reason:
+        self._mark_down()
+        reason, message = error.reason, str(error)
+        if reason == "busy":
+            reason, message = self._classify_silence(written_before)
         self._notices.problem("poll", f"{self._what} gives no answer ({reason}): {message}", **self._fields)
         return reason
 
-    def _forget(self) -> None:
-        self.known = Known(up=False, clients=self.known.clients if self.known else ())
+    def _mark_down(self) -> None:
+        before = self.state or ServerState(up=False)
+        self.state = ServerState(up=False, clients=before.clients, omitted=before.omitted)
 
-    def _silence(self, before: float | None) -> tuple[Reason, str]:
-        """Why OpenVPN said nothing to a poll; `before` is the time in the status file when it began."""
+    def _classify_silence(self, written_before: float | None) -> tuple[Reason, str]:
+        """Return why OpenVPN did not greet; `written_before` is the status file's time when the poll started."""
         written = self._status_time()
         if written is not None:
-            if written != before:
-                return "busy", "another client holds it; OpenVPN itself goes on, as its status file does"
+            if written != written_before:
+                return "busy", "another client holds it; OpenVPN itself is running, as its status file is updated"
             if time.time() - written > self._server.status_interval + grace(self._server.status_interval):
-                return "timeout", "OpenVPN stands still, and its status file with it: it runs a script, or hangs"
-        hooks, name = self._server.hooks, self._server.name
-        if hooks and (hook := running_script(hooks, name, self._procfs)):
-            return "timeout", f"OpenVPN stands still: it runs a script ({hook}), as the hook record says"
-        held = is_held(self._address, self._procfs)
+                return "timeout", "OpenVPN is blocked, and its status file is overdue: it runs a script, or hangs"
+        if self._server.hooks:
+            hook = running_script(
+                self._server.hooks, self._server.name if self.shares_record else None, self._procfs
+            )
+            if hook:
+                return "timeout", f"OpenVPN is blocked: it runs a script ({hook}), according to the hook record"
+        held = has_client(self._address, self._procfs)
         if held is None:
             return "busy", "another client holds it, or OpenVPN runs a script; nothing here tells which"
         if held:
             return "busy", "another client holds it"
-        return "timeout", "OpenVPN does not come to it: it runs a script, or hangs"
+        return "timeout", "OpenVPN does not accept connections: it runs a script, or hangs"
 
     def _status_time(self) -> float | None:
         try:

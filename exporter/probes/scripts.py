@@ -1,33 +1,32 @@
-"""Whether a script of OpenVPN's runs just now, from the end of the record that openvpn-mq-hook writes."""
+"""Find out whether OpenVPN runs a script right now, from the end of the record of openvpn-mq-hook."""
 
 import os
 from pathlib import Path
 from typing import Final
 
-from exporter.openvpn.hookrecord import Run, Start, parse
-from exporter.procfs import there
+from exporter.openvpn.hookrecord import OpenRuns, Start, parse_record
+from exporter.procfs import is_running
 
 _TAIL: Final = 64 * 1024  # bytes: some hundred scripts, of which only the last one can be running
 
 
-def running_script(record: Path, server: str, procfs: Path) -> str | None:
-    """The hook of a script that has begun and not ended, and whose process is there; None where none is known.
+def running_script(record: Path, server: str | None, procfs: Path) -> str | None:
+    """Return the hook of a script that has started and not ended and whose process runs; None if none is known.
 
-    Of a record that several servers share, only the lines that name this one count.
+    `server`: of a record that several servers share, the one whose lines count; None if all lines do.
     """
     try:
         with record.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            lines = [line for line in parse(file.read(_TAIL)) if line]
+            batch = file.read(_TAIL)
     except OSError:
-        return None  # the collector `hooks` says so
-    shared = len({line.run.server for line in lines}) > 1
-    begun: dict[Run, None] = {}
-    for line in lines:
-        if shared and line.run.server != server:
+        return None  # the collector `hooks` reports it
+    open_runs = OpenRuns()
+    for line in parse_record(batch):
+        if line is None or (server is not None and line.run.server != server):
             continue
         if isinstance(line, Start):
-            begun[line.run] = None
+            open_runs.start(line.run)
         else:
-            begun.pop(line.run, None)
-    return next((run.hook for run in reversed(begun) if there(procfs, run.pid, run.start_ticks)), None)
+            open_runs.end(line.run)
+    return next((run.hook for run in reversed(open_runs.runs()) if is_running(procfs, run.pid, run.start_ticks)), None)

@@ -1,4 +1,4 @@
-"""Reads a status file whole and untorn, though OpenVPN rewrites it in place."""
+"""Read a status file whole and untorn, although OpenVPN rewrites it in place."""
 
 import os
 import stat
@@ -9,20 +9,20 @@ from typing import Final, NamedTuple
 
 from exporter.openvpn.status import HEAD, read_time
 
-_MOST: Final = 64 * 1024 * 1024  # bytes; 20,000 clients take 5
+_MAX_SIZE: Final = 64 * 1024 * 1024  # bytes; 20,000 clients take 5
 _SETTLED: Final = 0.1  # seconds without a write: OpenVPN writes one update within milliseconds
 _TRIES: Final = 5
 
 
 class Reading(NamedTuple):
-    """The content, and whether it is one picture: nobody wrote before, between and after the reads."""
+    """The content, and whether it is consistent: nothing was written before, between and after the reads."""
 
     data: bytes
     settled: bool
 
 
 def read_whole(path: Path) -> Reading:
-    """The file, tried again for half a second while it is being written. Raises OSError."""
+    """Return the file, read again for half a second while it is being written. Raise OSError."""
     for _ in range(_TRIES):
         reading = _read(path)
         if reading.settled:
@@ -32,7 +32,7 @@ def read_whole(path: Path) -> Reading:
 
 
 def current_time(path: Path, now: float) -> float | None:
-    """The time inside the file, from its head; None where it has none. Raises OSError."""
+    """Return the time inside the file, from its head; None if it has none. Raise OSError."""
     descriptor = _open(path)
     try:
         return read_time(os.read(descriptor, HEAD), now)
@@ -50,19 +50,19 @@ def _read(path: Path) -> Reading:
         while part := os.read(descriptor, 1 << 20):
             parts.append(part)
             size += len(part)
-            if size > _MOST:
-                raise OSError(EFBIG, f"larger than {_MOST >> 20} MiB; is it a status file?", str(path))
+            if size > _MAX_SIZE:
+                raise OSError(EFBIG, f"larger than {_MAX_SIZE >> 20} MiB; is it a status file?", str(path))
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
     same = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
-    # A time in the future, by a clock that was set back, tells nothing: then the two looks must do.
+    # An mtime in the future, because the clock was set back, proves nothing: then the two stats must do.
     quiet = not 0 <= begin - before.st_mtime < _SETTLED
     return Reading(b"".join(parts), same and quiet)
 
 
 def _open(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hold us
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe must not block
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)

@@ -1,7 +1,8 @@
-"""Threads asleep in msgsnd and msgrcv, from /proc/PID/task/TID/syscall; and whether a process is there at all.
+"""Threads asleep in msgsnd and msgrcv, from /proc/PID/task/TID/syscall.
 
-The kernel shows that file to whom it would allow to trace the process (CAP_SYS_PTRACE). Reading it costs about 9
-microseconds a thread, so `Sleepers.threads` tells what a scan cost.
+That file has mode 0400 and belongs to the process's user, and the kernel fills it only for a reader who may trace the
+process: to read other users' files takes CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE. Reading one takes about 9
+microseconds.
 """
 
 import os
@@ -11,18 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-Kind = Literal["send", "receive"]
+from exporter.procfs import own_ipc_namespace
+
+CallKind = Literal["send", "receive"]
 
 _FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO and
 _FIRST_IPC_NAMESPACE: Final = 0xEFFFFFFF  # PROC_IPC_INIT_INO of the kernel: inode numbers that never change
 
 
 class SystemCalls(NamedTuple):
-    """Numbers by which a machine knows msgsnd and msgrcv; of its 32-bit programs too, where no other call has them."""
+    """Syscall numbers of msgsnd and msgrcv on one architecture, including its 32-bit ABI unless a number is ambiguous."""
 
     send: frozenset[int]
     receive: frozenset[int]
-    ipc: int | None  # ipc(2), which carries what to do in its first argument and the msqid in its second
+    ipc: int | None  # ipc(2), whose first argument selects the operation and whose second is the msqid
 
 
 SYSTEM_CALLS: Final = {
@@ -39,23 +42,22 @@ class Sleepers(NamedTuple):
 
     senders: Counter[int]
     receivers: Counter[int]
-    threads: int  # how many were looked at
 
 
 class DeniedError(Exception):
-    """Some threads could not be looked at, so any count would be too low; the message says what to do."""
+    """Some threads could not be inspected, so any count would be too low; the message says what to do."""
 
 
 def system_calls(machine: str = platform.machine()) -> SystemCalls | None:
-    """The numbers of this machine; None where they are not known."""
+    """Return the numbers of this machine; None if they are not known."""
     return SYSTEM_CALLS.get(machine)
 
 
-def parse_syscall(text: str, calls: SystemCalls) -> tuple[Kind, int] | None:
-    """What kind of call on which msqid a thread sleeps in; None for any other call, and for a thread that runs.
+def parse_syscall(text: str, calls: SystemCalls) -> tuple[CallKind, int] | None:
+    """Return the kind of call and the msqid that a thread sleeps in; None for any other call, and for a running thread.
 
     The file has the number of the call in decimal, then its six arguments, the stack pointer and the program counter
-    in hexadecimal: `69 0x8000 0x7ffe… 0x3e8 …`; or `running`; or -1 where the thread sleeps in no call.
+    in hexadecimal: `69 0x8000 0x7ffe… 0x3e8 …`; or `running`; or -1 if the thread sleeps outside of any call.
     """
     number, *arguments = text.split()
     if not number.isdigit():
@@ -70,26 +72,19 @@ def parse_syscall(text: str, calls: SystemCalls) -> tuple[Kind, int] | None:
     return None
 
 
-def own_ipc_namespace() -> int:
-    """The inode that tells the IPC namespace of this process from others."""
-    return os.stat("/proc/self/ns/ipc").st_ino
-
-
 def scan(procfs: Path, calls: SystemCalls) -> Sleepers:
-    """Every thread of our own IPC namespace, but for those of this process. Raises DeniedError or OSError.
+    """Inspect every thread of the exporter's IPC namespace, except its own. Raise DeniedError or OSError.
 
-    Process 1, which some hosts shield from everybody, may be closed to us; any other may not.
+    Being denied access to PID 1 is tolerated (some hosts protect it); for any other process it is an error.
     """
-    _try_view(procfs)
+    _check_view(procfs)
     namespace = own_ipc_namespace()
-    found: dict[Kind, Counter[int]] = {"send": Counter(), "receive": Counter()}
-    threads = 0
+    found: dict[CallKind, Counter[int]] = {"send": Counter(), "receive": Counter()}
     for task in _tasks(procfs):
-        threads += 1
         try:
             asleep = parse_syscall(_read(f"{task}/syscall"), calls)
-            # A msqid means something in its own namespace only; and who is stopped does not wait, though the file says
-            # the same. Both are asked of the few that sleep in such a call, not of everybody.
+            # A msqid identifies a queue in its own namespace only; and a stopped thread is not waiting, although its
+            # syscall file looks the same. Both are checked for the few threads that sleep in such a call.
             if asleep and os.stat(f"{task}/ns/ipc").st_ino == namespace and not _stopped(_read(f"{task}/stat")):
                 kind, msqid = asleep
                 found[kind][msqid] += 1
@@ -98,26 +93,20 @@ def scan(procfs: Path, calls: SystemCalls) -> Sleepers:
         except PermissionError:
             if not task.startswith(f"{procfs}/1/"):
                 raise DeniedError(
-                    "threads of other users cannot be looked at: give the exporter CAP_SYS_PTRACE"
+                    "threads of other users cannot be inspected: give the exporter CAP_SYS_PTRACE and "
+                    "CAP_DAC_READ_SEARCH"
                 ) from None
-    return Sleepers(found["send"], found["receive"], threads)
+    return Sleepers(found["send"], found["receive"])
 
 
-def exists(procfs: Path, pid: int) -> bool | None:
-    """Whether there is a process or thread with this id; None where /proc hides those of others (hidepid)."""
-    if Path(procfs, str(pid)).exists():
-        return True
-    return False if Path(procfs, "1").exists() else None
-
-
-def _try_view(procfs: Path) -> None:
-    """Whether everybody who could use our queues is in this /proc. Raises DeniedError."""
+def _check_view(procfs: Path) -> None:
+    """Check that every process that could use our queues is visible in this /proc. Raise DeniedError."""
     try:
         pids = os.stat(procfs / "1" / "ns" / "pid").st_ino
     except FileNotFoundError:
-        raise DeniedError(f"{procfs} hides the processes of others (hidepid): mount it without") from None
+        raise DeniedError(f"{procfs} hides the processes of others (hidepid): mount it without hidepid") from None
     except PermissionError:
-        return  # a shielded process 1, or no rights at all: the first thread of another user will tell
+        return  # a protected PID 1, or no capabilities at all: the first thread of another user will show
     if pids != _FIRST_PID_NAMESPACE and own_ipc_namespace() == _FIRST_IPC_NAMESPACE:
         raise DeniedError(
             f"{procfs} shows the processes of a container only, the queues are the host's: give the container the "
@@ -126,7 +115,7 @@ def _try_view(procfs: Path) -> None:
 
 
 def _tasks(procfs: Path) -> Iterator[str]:
-    """The folder of every thread of every process but this one."""
+    """Yield the folder of every thread of every process except this one."""
     own = str(os.getpid())
     for pid in os.listdir(procfs):
         if pid.isdigit() and pid != own:
@@ -138,7 +127,7 @@ def _tasks(procfs: Path) -> Iterator[str]:
 
 
 def _stopped(stat: str) -> bool:
-    """By a signal or a debugger: the state behind the name, which may itself hold blanks and brackets."""
+    """Return whether a signal or a debugger stopped it; the name before the state may contain blanks and brackets."""
     return stat.rpartition(")")[2].split()[0] in "Tt"
 
 

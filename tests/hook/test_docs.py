@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporter.hook import event
 from exporter.hook.options import HELP
-from exporter.openvpn.hookrecord import DROPS, FAILURES, HOOKS, End, Start, parse
+from exporter.openvpn.hookrecord import HOOK_NAMES, RUN_FAILURES, UPDATE_DROPS, End, Start, parse_record
 from tests.hook.test_record import CLIENT
 from tests.support.hooks import PATH, lines, run, script
 
@@ -31,7 +31,7 @@ def test_message_types() -> None:
     types = ["client-connect", "client-disconnect", "learn-address", "user-pass-verify", "tls-verify"]
     types += ["tls-crypt-v2-verify", "client-crresponse", "up", "down", "route-up", "route-pre-down", "ipchange"]
     assert table == {event.hook_of({"script_type": kind}) for kind in [*types, "dns-up", "dns-down", "?"]}
-    assert {name for name, _ in table} == set(HOOKS)
+    assert {name for name, _ in table} == set(HOOK_NAMES)
 
 
 def test_options() -> None:
@@ -42,7 +42,7 @@ def test_options() -> None:
 
 def test_words() -> None:
     record = section("The record")
-    for word in (*FAILURES, *DROPS, "ok", "deferred", "unwatched", "sent"):
+    for word in (*RUN_FAILURES, *UPDATE_DROPS, "ok", "deferred", "unwatched", "sent"):
         assert f"`{word}`" in record
 
 
@@ -56,7 +56,7 @@ def test_the_record_has_the_fields(tmp_path: Path) -> None:
     written = {key for line in lines(record) for key in line} - {"time", "event"}
     assert written == fields("The record")
     examples = re.findall(r"^\{.*\}$", section("The record"), re.MULTILINE)
-    assert [type(line) for line in parse("\n".join(examples).encode())] == [Start, End]
+    assert [type(line) for line in parse_record("\n".join(examples).encode())] == [Start, End]
 
 
 def test_the_example_of_a_message_has_documented_fields() -> None:

@@ -22,7 +22,7 @@ from exporter.config.model import Settings
 from exporter.sysv.sleepers import system_calls
 from tests.support.kernel import make, set_limit
 from tests.support.messages import Load, elsewhere, in_c
-from tests.support.needs import missing, need_root
+from tests.support.needs import NOBODY, missing, need_nobody, need_root
 from tests.support.program import Program, Samples, running
 
 pytestmark = pytest.mark.usefixtures("queues")
@@ -145,16 +145,38 @@ def test_last_sender_and_receiver(program: Program, started: ExitStack) -> None:
     assert [program.value(name, queue="0x00000001") for name in names] == [1, 1]
 
 
-def test_without_the_right(started: ExitStack) -> None:
-    """Off, with one line that says why; asked for by its flag, it fails, and all else is served."""
-    if os.geteuid() != 0:
-        missing("only root can become nobody; run as root: make test")
+NEEDED = ("sys_ptrace", "dac_read_search")
+
+
+def as_nobody(*capabilities: str) -> list[str]:
+    """Return what runs a command as a user other than root that has exactly these capabilities."""
+    sets = ",".join(["-all", *(f"+{capability}" for capability in capabilities)])
+    return [
+        *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+        *(f"--inh-caps={sets}", f"--ambient-caps={sets}", f"--bounding-set={sets}"),
+    ]
+
+
+def test_with_the_two_capabilities(started: ExitStack) -> None:
+    """A user other than root needs both, and no more."""
+    need_nobody()
     full = make(1, b"x")
     set_limit(full.id, 0)
     sleeping(started, in_c(full.id, "block", 1, 0))
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+    with running(before=as_nobody(*NEEDED)) as program:
+        eventually(program, "0x00000001", (1, 0))
+        assert program.value("openvpn_mq_scrape_collector_success", collector="waiters") == 1
+
+
+@pytest.mark.parametrize("capabilities", [(), NEEDED[:1], NEEDED[1:]], ids=lambda names: "+".join(names) or "none")
+def test_without_both_capabilities(started: ExitStack, capabilities: tuple[str, ...]) -> None:
+    """Off, with one line that says why; asked for by its flag, it fails, and all else is served."""
+    need_nobody()
+    full = make(1, b"x")
+    set_limit(full.id, 0)
+    sleeping(started, in_c(full.id, "block", 1, 0))
     for flags in ([], ["--collector.waiters"]):
-        with running(*flags, before=nobody) as program:
+        with running(*flags, before=as_nobody(*capabilities)) as program:
             page = [program.samples() for _ in range(3)][-1]
             assert waiters(page, "0x00000001") == (None, None)
             assert page["sysv_msg_queue_messages", frozenset({("queue", "0x00000001")})] == 1
@@ -162,7 +184,8 @@ def test_without_the_right(started: ExitStack) -> None:
             assert success == (0 if flags else None)
             sender = page.get(("sysv_msg_queue_last_sender_running", frozenset({("queue", "0x00000001")})))
             assert sender == (1 if flags else None)
-            assert len([line for line in program.log if "CAP_SYS_PTRACE" in line]) == 1
+            said = [line for line in program.log if "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH" in line]
+            assert len(said) == 1
             assert not re.search("Traceback", "\n".join(program.log))
 
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.hook.jsonline import encode
-from exporter.openvpn.hookrecord import End, Run, Start, parse
-from exporter.openvpn.hookruns import OpenRuns
+from exporter.openvpn.hookrecord import End, OpenRuns, Run, Start, parse_record
 
 RUN = Run("udp", "client-connect", 7, 100, 4026531836)
 START: dict[str, Any] = {
@@ -20,7 +19,7 @@ END: dict[str, Any] = {**START, "event": "end", "result": "ok", "exit": 0, "scri
 
 
 def one(fields: dict[str, Any]) -> Start | End | None:
-    (line,) = parse(json.dumps(fields).encode() + b"\n")
+    (line,) = parse_record(json.dumps(fields).encode() + b"\n")
     return line
 
 
@@ -79,7 +78,7 @@ def test_what_the_hook_does_not_write_is_none(change: dict[str, Any]) -> None:
 @given(st.binary())
 def test_anything_can_be_read(data: bytes) -> None:
     """Whatever a file holds, reading it fails for none."""
-    for line in parse(data):
+    for line in parse_record(data):
         assert line is None or isinstance(line, Start | End)
 
 
@@ -88,35 +87,38 @@ def test_a_torn_line_costs_no_other(server: str, data: st.DataObject) -> None:
     """Behind what a full disk has cut off, anywhere, the next hook's line is read; what a text holds fools nobody."""
     torn = encode({**START, "server": '{"time":' + server})
     cut = torn[: data.draw(st.integers(1, len(torn) - 1))]
-    lines = list(parse(cut + json.dumps(END).encode() + b"\n" + torn + b"\n"))
+    lines = list(parse_record(cut + json.dumps(END).encode() + b"\n" + torn + b"\n"))
     assert [type(line) for line in lines] == [End, Start]
     assert lines[0] == End(RUN, None, 0.25, None, None)
 
 
-def test_open_runs_are_remembered_when_they_change() -> None:
-    saved: list[list[Run]] = []
-    runs = OpenRuns(None, saved.append)
-    runs.save()
-    assert saved == []
-    runs.begin(RUN)
-    runs.begin(RUN._replace(pid=8))
-    runs.save()
-    runs.save()
-    assert saved == [[RUN, RUN._replace(pid=8)]]
-    again = OpenRuns(json.loads(json.dumps(saved[-1])), saved.append)
+def test_open_runs_survive_json() -> None:
+    runs = OpenRuns()
+    runs.start(RUN)
+    runs.start(RUN._replace(pid=8))
+    again = OpenRuns(json.loads(json.dumps(runs.runs())))
+    assert again.runs() == [RUN, RUN._replace(pid=8)]
     assert again.end(RUN)
     assert not again.end(RUN), "it ended already"
-    again.save()
-    assert saved[-1] == [RUN._replace(pid=8)] == again.now()
+    assert again.runs() == [RUN._replace(pid=8)]
 
 
 @pytest.mark.parametrize("saved", [None, {}, "x", [1], [["too", "few"]], [[[], 1, 2, 3, 4]]])
-def test_what_was_not_saved_so_is_nothing(saved: object) -> None:
-    assert OpenRuns(saved, lambda _runs: None).now() == []
+def test_malformed_saved_runs_are_ignored(saved: object) -> None:
+    assert OpenRuns(saved).runs() == []
 
 
 def test_open_runs_are_bounded() -> None:
-    runs = OpenRuns(None, lambda _runs: None)
+    runs = OpenRuns()
     for pid in range(1500):
-        runs.begin(RUN._replace(pid=pid))
-    assert [run.pid for run in runs.now()] == list(range(500, 1500))
+        runs.start(RUN._replace(pid=pid))
+    assert [run.pid for run in runs.runs()] == list(range(500, 1500))
+
+
+@pytest.mark.parametrize("length", [10, 200, 245, 1000])
+def test_the_queue_of_a_long_path(length: int) -> None:
+    """The hook cuts texts at 256 characters; whatever is left of a path is a queue still."""
+    queue = f"ftok:/{'x' * length}:255"
+    line = encode({**END, "queue": queue, "update": "no_queue"})
+    (end,) = parse_record(line + b"\n")
+    assert end == End(RUN, None, 0.25, queue[:256], "no_queue")

@@ -58,6 +58,22 @@ def test_a_shared_record(tmp_path: Path) -> None:
     assert running_script(record, "other", PROC) == "client-connect"
 
 
+def test_a_shared_record_that_has_only_the_other_servers_lines(tmp_path: Path, address: UnixAddress) -> None:
+    """Who shares a record is known from the configuration, not from what is in the record."""
+    record = tmp_path / "hooks.jsonl"
+    record.write_text(line("start", os.getpid(), ticks(os.getpid()), "other"))
+    assert running_script(record, "s", PROC) is None
+    assert reason(address, record, shares_record=True) == "busy"
+    assert reason(address, record, shares_record=False) == "timeout"
+
+
+def test_a_record_of_one_servers_own(tmp_path: Path) -> None:
+    """All lines are that server's, whatever the hook calls it."""
+    record = tmp_path / "hooks.jsonl"
+    record.write_text(line("start", os.getpid(), ticks(os.getpid()), "another name"))
+    assert running_script(record, None, PROC) == "client-connect"
+
+
 def test_no_record(tmp_path: Path) -> None:
     assert running_script(tmp_path / "missing", "s", PROC) is None
 
@@ -81,7 +97,7 @@ def test_a_real_hook_tells_blocked_from_busy(tmp_path: Path, address: UnixAddres
     assert reason(address, record) == "busy"
 
 
-def reason(address: UnixAddress, record: Path) -> str | None:
+def reason(address: UnixAddress, record: Path, *, shares_record: bool = False) -> str | None:
     """Of a poll that is not greeted, where nothing but the record can tell why."""
     outcomes: list[Outcome] = []
     procfs = record.parent / "proc"

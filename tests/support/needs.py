@@ -4,12 +4,14 @@ import contextlib
 import ctypes
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import sysv_ipc
 
 CLONE_NEWIPC = 0x08000000
+NOBODY = 65534
 
 _private = False
 
@@ -45,6 +47,16 @@ def need_root() -> None:
     """Skip (on CI: fail) where the tests do not run as root."""
     if os.geteuid() != 0:
         missing("this test makes namespaces; run as root: make test")
+
+
+def need_nobody() -> None:
+    """Skip (on CI: fail) if programs of this checkout cannot be run as the user nobody."""
+    need_root()
+    need("setpriv")
+    command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all"]
+    tried = subprocess.run([*command, sys.executable, "-c", "import exporter"], capture_output=True, check=False)
+    if tried.returncode:
+        missing("the user nobody cannot read this checkout: clone it to /srv, or chmod o+x the folders above it")
 
 
 def remove_all_queues() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.sysv.sleepers import SYSTEM_CALLS, DeniedError, exists, parse_syscall, scan, system_calls
+from exporter.procfs import exists
+from exporter.sysv.sleepers import SYSTEM_CALLS, DeniedError, parse_syscall, scan, system_calls
 
 X86 = SYSTEM_CALLS["x86_64"]
 ARM = SYSTEM_CALLS["aarch64"]
@@ -60,4 +61,4 @@ def test_a_container_with_the_queues_of_the_host(tmp_path: Path, monkeypatch: py
     with pytest.raises(DeniedError, match="host's pid namespace"):
         scan(tmp_path, X86)
     monkeypatch.setattr("exporter.sysv.sleepers.own_ipc_namespace", lambda: 0xEFFFFFFF - 1000)
-    assert scan(tmp_path, X86).threads == 0
+    assert scan(tmp_path, X86) == ({}, {})
