@@ -20,7 +20,9 @@ def is_gone(procfs: Path, pid: int, start_ticks: int | None, namespace: int | No
         return namespace in _visible_pid_namespaces(procfs)
     except OSError:
         return False
-    return start_ticks is not None and _start_ticks(stat) != start_ticks and namespace in _visible_pid_namespaces(procfs)
+    if start_ticks is None or _start_ticks(stat) == start_ticks:
+        return False
+    return namespace in _visible_pid_namespaces(procfs)
 
 
 def is_running(procfs: Path, pid: int, start_ticks: int | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
-from exporter.collectors.hookcounts import HookCounts
+from exporter.collectors.hooks_counts import HookCounts
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config
 from exporter.exposition.families import Metric
@@ -67,7 +67,9 @@ class _Record(Source):
         except FileNotFoundError:
             if not self._path.parent.is_dir():
                 raise
-            self._notices.problem("missing", f"{self._path} does not exist yet; openvpn-mq-hook creates it when it runs")
+            self._notices.problem(
+                "missing", f"{self._path} does not exist yet; openvpn-mq-hook creates it when it runs"
+            )
         else:
             self._notices.resolved("missing", f"{self._path} exists now")
         # Everything these processes could have written has been read, so a run without an end will never get one.

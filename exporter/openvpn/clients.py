@@ -57,7 +57,7 @@ def read_clients(lines: Sequence[bytes]) -> list[Client]:
 class _Columns(NamedTuple):
     """The indices of the columns, which differ from version to version."""
 
-    count: int
+    number: int  # of columns
     name: int
     received: int
     sent: int
@@ -69,7 +69,7 @@ class _Columns(NamedTuple):
     def of(cls, titles: list[str]) -> "_Columns":
         try:
             return cls(
-                count=len(titles),
+                number=len(titles),
                 name=titles.index("Common Name"),
                 received=titles.index("Bytes Received"),
                 sent=titles.index("Bytes Sent"),
@@ -83,8 +83,8 @@ class _Columns(NamedTuple):
 
     def split(self, row: bytes) -> list[bytes]:
         cells = row.split(b"\t")
-        if len(cells) != self.count or not _is_count(cells[self.received]) or not _is_count(cells[self.sent]):
-            raise ClientListError(f"a row has {len(cells)} columns, its header {self.count}, or no byte counts")
+        if len(cells) != self.number or not _is_count(cells[self.received]) or not _is_count(cells[self.sent]):
+            raise ClientListError(f"a row has {len(cells)} columns, its header {self.number}, or no byte counts")
         return cells
 
     def is_unnamed(self, cells: list[bytes]) -> bool:
@@ -93,9 +93,7 @@ class _Columns(NamedTuple):
 
     def client(self, cells: list[bytes]) -> Client:
         name = cells[self.name].decode(errors="backslashreplace")  # which keeps names apart whose bytes are not UTF-8
-        return Client(
-            name, (cells[self.identity], cells[self.since]), int(cells[self.received]), int(cells[self.sent])
-        )
+        return Client(name, (cells[self.identity], cells[self.since]), int(cells[self.received]), int(cells[self.sent]))
 
 
 def _is_count(text: bytes) -> bool:

@@ -73,7 +73,9 @@ def connect(address: UnixAddress | TcpAddress, deadline: Deadline) -> socket.soc
         raise PollError("refused", f"cannot connect to it: {error.strerror or error}") from None
 
 
-def run_poll(connection: socket.socket, client: ManagementClient, deadline: Deadline, answered: Callable[[], None]) -> None:
+def run_poll(
+    connection: socket.socket, client: ManagementClient, deadline: Deadline, answered: Callable[[], None]
+) -> None:
     """Exchange bytes until the client is finished; call `answered` when load-stats has its reply.
 
     Raise PollError: busy if nothing was ever received, else timeout, refused, or the client's own; StoppedError.

@@ -25,8 +25,8 @@ _DETAILS_EVERY: Final = 300.0  # seconds between questions for version, verb and
 _MAX_PASSWORD: Final = 4096  # bytes
 
 _ASKED_TO_AUTHORIZE: Final = (
-    "asks the exporter to authorize clients: OpenVPN runs with --management-client-auth, so nobody can log in while the "
-    "exporter is connected; remove `management` for this server"
+    "asks the exporter to authorize clients: OpenVPN runs with --management-client-auth, so nobody can log in while "
+    "the exporter is connected; remove `management` for this server"
 )
 _FULL: Final = "has clients of more common names than max_clients; the names that came last share one series"
 
@@ -41,7 +41,7 @@ class ServerState:
     verb: int | None = None
     mute: int | None = None
     clients: tuple[ClientRow, ...] = ()  # by name, if they are asked for; after a failure as before
-    omitted: int = 0  # names without a row of their own
+    omitted: int | None = None  # names without a row of their own, if they are asked for
 
 
 class PollResult(NamedTuple):
@@ -89,9 +89,9 @@ class Poller:
         """Ask for the end of polling; the poll under way is given up."""
         self._thread.request_stop()
 
-    def stop(self) -> None:
-        """End polling, within a second; a name server that does not answer may hold the thread for longer."""
-        self._thread.stop()
+    def stop(self, within: float) -> None:
+        """End polling, within so many seconds; a name server that does not answer may hold the thread for longer."""
+        self._thread.stop(within)
 
     def pending(self) -> float:
         """Return the seconds since the poll under way started; 0 if there is none."""
@@ -159,7 +159,7 @@ class Poller:
             verb=before.verb if client.verb is None else client.verb,
             mute=before.mute if client.mute is None else client.mute,
             clients=() if client.clients is None else self._sums.add(client.clients),
-            omitted=self._sums.omitted,
+            omitted=None if client.clients is None else self._sums.omitted,
         )
         self._notices.resolved("poll", f"{self._what} answers again", **self._fields)
         if client.asked_to_authorize:
@@ -188,9 +188,7 @@ class Poller:
             if time.time() - written > self._server.status_interval + grace(self._server.status_interval):
                 return "timeout", "OpenVPN is blocked, and its status file is overdue: it runs a script, or hangs"
         if self._server.hooks:
-            hook = running_script(
-                self._server.hooks, self._server.name if self.shares_record else None, self._procfs
-            )
+            hook = running_script(self._server.hooks, self._server.name if self.shares_record else None, self._procfs)
             if hook:
                 return "timeout", f"OpenVPN is blocked: it runs a script ({hook}), according to the hook record"
         held = has_client(self._address, self._procfs)

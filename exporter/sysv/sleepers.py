@@ -21,7 +21,7 @@ _FIRST_IPC_NAMESPACE: Final = 0xEFFFFFFF  # PROC_IPC_INIT_INO of the kernel: ino
 
 
 class SystemCalls(NamedTuple):
-    """Syscall numbers of msgsnd and msgrcv on one architecture, including its 32-bit ABI unless a number is ambiguous."""
+    """Syscall numbers of msgsnd and msgrcv on one architecture, with those of its 32-bit ABI unless ambiguous."""
 
     send: frozenset[int]
     receive: frozenset[int]

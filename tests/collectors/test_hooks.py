@@ -4,9 +4,11 @@ import logging
 import os
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,7 @@ def hanging(record: Path, folder: Path, *options: str) -> Iterator[subprocess.Po
         yield hook
 
 
+STATUS = NamedQueue("status", 0x4F560001)
 LABELS = {"server": "vpn", "hook": "client-connect"}
 
 
@@ -285,27 +288,115 @@ def test_lines_of_others_are_left_out(record: Path, tmp_path: Path, caplog: pyte
         run(record, "--", script(tmp_path, "exit 0"), environment=CONNECT)
         one.wait(1, "hook_runs_total", **LABELS)
         assert one.fault is None
-    assert caplog.text.count("not openvpn-mq-hook's") == 1
+    assert caplog.text.count("openvpn-mq-hook did not write") == 1
 
 
-def test_a_record_that_is_missing(tmp_path: Path) -> None:
-    """It fails and says why; how many run is not known; it recovers by itself, and counts from the first line on."""
-    record = tmp_path / "hooks.jsonl"
-    collector = SPEC.build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
+def test_a_killed_hook_is_found_while_the_record_is_busy(record: Path, tmp_path: Path) -> None:
+    """On a busy server there are new lines at each look."""
+    with life(record) as one, hanging(record, tmp_path) as hook:
+        one.wait(1, "hook_running", **LABELS)
+        stop = threading.Event()
+        line = b'{"time":1.5,"event":"end","server":"x","hook":"up","pid":1,"result":"ok"}\n'
+
+        def write() -> None:
+            with record.open("ab", buffering=0) as file:
+                while not stop.wait(0.01):
+                    file.write(line)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            time.sleep(1.5)
+            hook.kill()
+            hook.wait()
+            one.wait(1, "hook_failures_total", **LABELS, reason="signal")
+            assert one.value("hook_running", **LABELS) == 0
+        finally:
+            stop.set()
+            writer.join()
+
+
+@contextmanager
+def followed(path: Path) -> Iterator[Life]:
+    """A life that does not wait until the record is there."""
+    collector = SPEC.build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=path),)))))
     assert collector
     collector.start()
     try:
-        one = Life(collector)
-        wait_until(lambda: bool(one.samples()) and one.fault is not None, "the missing record is noticed")
-        assert one.fault == f"cannot read {record}: No such file or directory"
-        assert one.value("hook_running", **LABELS) is None
+        yield Life(collector)
+    finally:
+        collector.stop()
+
+
+def test_a_record_that_does_not_exist_yet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No hook has run: nothing runs, nothing has failed, and the log says so once; the first line counts."""
+    record = tmp_path / "hooks.jsonl"
+    with caplog.at_level(logging.INFO), followed(record) as one:
+        one.wait(0, "hook_running", **LABELS)
+        assert one.fault is None
         assert one.value("hook_runs_total", **LABELS) == 0
+        time.sleep(1.5)
+        assert caplog.text.count("does not exist yet") == 1
         run(record, "--", script(tmp_path, "exit 1"), environment=CONNECT)
         one.wait(1, "hook_failures_total", **LABELS, reason="exit_status")
         one.wait(0, "hook_running", **LABELS)
         assert one.fault is None
-    finally:
-        collector.stop()
+        wait_until(lambda: "exists now" in caplog.text, "its creation is logged")
+
+
+def test_a_record_that_cannot_be_there(tmp_path: Path) -> None:
+    """Its folder is missing, so no hook can write it: a failure that says why; how many run is not known."""
+    record = tmp_path / "folder" / "hooks.jsonl"
+    with followed(record) as one:
+        wait_until(lambda: bool(one.samples()) and one.fault is not None, "the missing folder is noticed")
+        assert one.fault == f"cannot read {record}: No such file or directory"
+        assert one.value("hook_running", **LABELS) is None
+        assert one.value("hook_runs_total", **LABELS) == 0
+        record.parent.mkdir()
+        run(record, "--", script(tmp_path, "exit 1"), environment=CONNECT)
+        one.wait(1, "hook_failures_total", **LABELS, reason="exit_status")
+        one.wait(0, "hook_running", **LABELS)
+        assert one.fault is None
+
+
+def test_a_queue_whose_path_is_long(record: Path, tmp_path: Path) -> None:
+    """The hook cuts the queue's name at 256 characters: the run counts as it ended, its update under that name."""
+    path = "/" + "x" * 300
+    long = NamedQueue("long", Ftok(path, 1))
+    with life(record, long) as one:
+        run(record, "--queue", f"ftok:{path}:1", "--", script(tmp_path, "exit 0"), environment=CONNECT)
+        one.wait(1, "status_updates_dropped_total", server="vpn", queue="long", reason="no_queue")
+        one.wait(0, "hook_running", **LABELS)
+        assert one.value("hook_failures_total", **LABELS, reason="signal") == 0
+
+
+def test_servers_come_and_go_and_the_counters_of_the_others_go_on(record: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.touch()
+    body = script(tmp_path, "exit 0")
+    one_server, shared = OpenVpnServer("vpn", hooks=record), OpenVpnServer("tcp", hooks=record)
+    with life(record) as one:
+        run(record, "--", body, environment=CONNECT)
+        one.wait(1, "hook_runs_total", **LABELS)
+        one.collector.reconfigure(Config(servers=(replace(one_server, log=Path("/x")), shared)))
+        run(record, "--server", "vpn", "--", body, environment=CONNECT)
+        run(record, "--server", "tcp", "--", body, environment=CONNECT)
+        one.wait(2, "hook_runs_total", **LABELS)
+        one.wait(1, "hook_runs_total", server="tcp", hook="client-connect")
+        one.collector.reconfigure(Config(servers=(one_server, replace(shared, hooks=other)), queue_names=(STATUS,)))
+        assert one.value("hook_runs_total", **LABELS) == 2
+        assert one.value("hook_runs_total", server="tcp", hook="client-connect") == 0, "it has another record now"
+        assert one.value("status_updates_total", server="vpn", queue="status") == 0
+        wait_until(lambda: one.follows(other, "tcp"), "the new record is being followed")
+        run(other, "--", body, environment=CONNECT)
+        one.wait(1, "hook_runs_total", server="tcp", hook="client-connect")
+        one.collector.reconfigure(Config(servers=(one_server,)))
+        assert {dict(labels).get("server") for _, labels in one.samples()} == {"vpn"}
+        run(record, "--", body, environment=CONNECT)
+        one.wait(3, "hook_runs_total", **LABELS)
+        one.collector.reconfigure(Config())
+        assert not one.collector.active
+        assert not one.samples()
 
 
 def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
@@ -324,7 +415,9 @@ def test_the_page_is_as_documented(record: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_to_follow() -> None:
-    """Without a record, and for a single look, there is no collector."""
-    assert SPEC.build(build_context(Settings())) is None
+    """Without a record the collector is not active, and with --once there is none."""
+    built = SPEC.build(build_context(Settings()))
+    assert built
+    assert not built.active
     servers = (OpenVpnServer("vpn", hooks=Path("/nonexistent")),)
     assert SPEC.build(build_context(Settings(config=Config(servers=servers), once=True))) is None

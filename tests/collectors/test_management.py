@@ -1,5 +1,6 @@
 """The management collector against real OpenVPN servers with real clients."""
 
+import os
 import sys
 import time
 from dataclasses import replace
@@ -8,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from exporter.collectors import management
+from exporter.collectors.base import PartialResultError
 from exporter.collectors.context import build_context
 from exporter.collectors.management import ManagementCollector
 from exporter.config.model import Config, OpenVpnServer, Settings, UnixAddress
-from exporter.openvpn.clients import OTHERS
-from tests.support.fake import Fake, answer
+from exporter.openvpn.clients import OMITTED
+from exporter.probes.poller import Poller
+from tests.support.fake import PROC, Fake, answer, silent
 from tests.support.openvpn import Lab, OpenVpn, wait_until
-from tests.support.pages import Samples, collected
+from tests.support.pages import Samples, collected, scrape
 from tests.support.watched import REASONS, S, configured, failures, of, wait_value, watching
 
 
@@ -27,7 +30,7 @@ def alice(samples: Samples) -> tuple[float, float]:
 
 def test_before_the_first_poll_counters_are_zero_and_nothing_else_is_claimed() -> None:
     samples = collected(
-        [ManagementCollector([OpenVpnServer("s", management=UnixAddress("/x"))], Path("/proc"), once=False)]
+        [ManagementCollector(servers(OpenVpnServer("s", management=UnixAddress("/x"))), Path("/proc"), once=False)]
     )
     assert failures(samples) == dict.fromkeys(REASONS, 0.0)
     assert samples.get("openvpn_management_commands_total", S) == 0
@@ -154,9 +157,10 @@ def test_names_beyond_max_clients_share_one_series_that_no_client_can_have(lab: 
     with watching(replace(configured(server), max_clients=2), of(server)) as collector:
         for name in ("alice", "bob", "carol", "others"):
             lab.client(name).wait_connected()
-        samples = wait_value(collector, "openvpn_server_client_connections", 2, common_name=OTHERS)
+        samples = wait_value(collector, "openvpn_server_client_connections", 2, common_name=OMITTED)
         for name in ("openvpn_server_client_received_bytes_total", "openvpn_server_client_connections"):
             assert len(samples.label_values(name, "common_name")) == 3
+        wait_value(collector, "openvpn_server_client_names_omitted", 2)
         wait_value(collector, "openvpn_server_connected_clients", 4)
 
 
@@ -172,7 +176,7 @@ def test_clients_have_no_series_unless_asked_for(lab: Lab) -> None:
 def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(tmp_path: Path) -> None:
     one = OpenVpnServer("one", management=UnixAddress(str(tmp_path / "one")), management_interval=0.05)
     two = OpenVpnServer("two", management=UnixAddress(str(tmp_path / "two")), management_interval=0.05)
-    collector = ManagementCollector([one, two], Path("/proc"), once=False)
+    collector = ManagementCollector(servers(one, two), Path("/proc"), once=False)
     with Fake(UnixAddress(str(tmp_path / "one")), answer) as fake:
         collector.start()
         try:
@@ -192,6 +196,88 @@ def test_each_server_has_its_own_series_and_trouble_with_one_is_not_the_others(t
     assert samples.label_values("openvpn_server_connected_clients", "server") == {"one"}
 
 
-def test_without_a_management_address_there_is_no_collector() -> None:
-    config = Config(servers=(OpenVpnServer("s", status=Path("/x")),))
-    assert management.SPEC.build(build_context(Settings(config=config))) is None
+def test_without_a_management_address_the_collector_is_not_active() -> None:
+    config = servers(OpenVpnServer("s", status=Path("/x")))
+    built = management.SPEC.build(build_context(Settings(config=config)))
+    assert built
+    assert not built.active
+    assert management.SPEC.build(build_context(Settings(config=config, once=True))) is None
+
+
+def polls(collector: ManagementCollector, name: str) -> float:
+    """Return how often a server was polled and answered, as its counters have it."""
+    labels = {"server": name}
+    return collected([collector]).get("openvpn_management_command_duration_seconds_count", labels) or 0.0
+
+
+def test_servers_come_and_go_and_the_counters_of_the_others_go_on(tmp_path: Path) -> None:
+    paths = {name: UnixAddress(str(tmp_path / name)) for name in "abc"}
+    a, b, c = (OpenVpnServer(name, management=path, management_interval=0.05) for name, path in paths.items())
+    with Fake(paths["a"], answer), Fake(paths["b"], answer) as second, Fake(paths["c"], answer):
+        collector = ManagementCollector(Config(), PROC, once=False)
+        assert not collector.active
+        collector.start()
+        try:
+            collector.reconfigure(servers(a, b))
+            assert collector.active
+            wait_until(lambda: min(polls(collector, "a"), polls(collector, "b")) >= 2, "both are polled")
+            counted = polls(collector, "a")
+            collector.reconfigure(servers(replace(a, log=Path("/var/log/a.log")), c))
+            asked = len(second.record)
+            assert polls(collector, "a") >= counted, "what concerns other collectors changes nothing here"
+            page = collected([collector])
+            assert page.label_values("openvpn_management_commands_total", "server") == {"a", "c"}
+            assert page.label_values("openvpn_management_up", "server") <= {"a", "c"}
+            wait_until(lambda: polls(collector, "c") >= 2, "the new one is polled")
+            assert len(second.record) == asked, "the old one is left alone"
+            collector.reconfigure(servers(replace(a, management_interval=0.04)))
+            assert polls(collector, "a") < counted, "a server that is polled in another way starts at 0"
+            collector.reconfigure(Config())
+            assert not collector.active
+            assert not collected([collector]).names()
+        finally:
+            collector.stop()
+
+
+def test_the_record_that_servers_share_is_known_from_the_configuration(tmp_path: Path) -> None:
+    """Another server's script in a shared record is no reason for this one's silence; before and after it is shared."""
+    record = tmp_path / "hooks.jsonl"
+    pid = os.getpid()
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    record.write_text(
+        f'{{"time":1,"event":"start","server":"b","hook":"client-connect","pid":{pid},"pid_start_ticks":{ticks}}}\n'
+    )
+    address = UnixAddress(str(tmp_path / "sock"))
+    a = OpenVpnServer("s", management=address, management_interval=0.05, management_timeout=0.3, hooks=record)
+    procfs = tmp_path / "proc"  # where no sockets are seen
+    procfs.mkdir()
+    (procfs / str(pid)).symlink_to(f"/proc/{pid}")
+    with silent(tmp_path / "sock", 64):
+        collector = ManagementCollector(servers(a, OpenVpnServer("b", hooks=record)), procfs, once=False)
+        collector.start()
+        try:
+            wait_until(lambda: (failures(collected([collector]))["busy"] or 0) >= 2, "it is busy")
+            assert failures(collected([collector]))["timeout"] == 0
+            collector.reconfigure(servers(a))
+            wait_until(lambda: (failures(collected([collector]))["timeout"] or 0) >= 2, "the script is its own now")
+            assert (failures(collected([collector]))["busy"] or 0) >= 2, "its counters went on"
+        finally:
+            collector.stop()
+
+
+def test_a_poller_without_a_thread_fails_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where TasksMax is used up: the others are polled, and it is not a success."""
+
+    def refuse(_poller: Poller) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Poller, "start", refuse)
+    collector = ManagementCollector(servers(OpenVpnServer("s", management=UnixAddress("/x"))), PROC, once=False)
+    collector.start()
+    with pytest.raises(PartialResultError, match="server s cannot be polled: can't start new thread"):
+        list(collector.collect(scrape()))
+    collector.stop()
+
+
+def servers(*configured: OpenVpnServer) -> Config:
+    return Config(servers=configured)

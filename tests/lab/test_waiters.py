@@ -1,7 +1,6 @@
 """The collector `waiters` against processes that the test put to sleep."""
 
 import itertools
-import os
 import platform
 import re
 import signal

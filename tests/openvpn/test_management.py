@@ -1,4 +1,4 @@
-"""The dialogue with the management interface, fed with bytes."""
+"""The client of the management interface, fed with bytes."""
 
 import itertools
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.openvpn.clients import Client
-from exporter.openvpn.management import Dialogue, LoadStats, PollError
+from exporter.openvpn.management import LoadStats, ManagementClient, PollError
 
 BANNER = b">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n"
 VERSION = b"OpenVPN Version: OpenVPN 2.6.14 x86_64-pc-linux-gnu [SSL (OpenSSL)]\r\nManagement Version: 5\r\nEND\r\n"
@@ -42,11 +42,11 @@ def no_password() -> bytes:
     raise PollError("auth", "none")
 
 
-def dialogue(*, per_client: bool = True, details: bool = True) -> Dialogue:
-    return Dialogue(no_password, details=details, per_client=per_client)
+def client(*, per_client: bool = True, details: bool = True) -> ManagementClient:
+    return ManagementClient(no_password, details=details, per_client=per_client)
 
 
-def check_answers(talk: Dialogue) -> None:
+def check_answers(talk: ManagementClient) -> None:
     assert talk.finished
     assert talk.stats == LoadStats(7, 1234, 56789)
     assert (talk.version, talk.verb, talk.mute) == ("2.6.14", 4, 0)
@@ -55,7 +55,7 @@ def check_answers(talk: Dialogue) -> None:
 
 @given(st.lists(REAL_TIME, min_size=40, max_size=40))
 def test_real_time_lines_anywhere_change_no_answer(extra: list[bytes]) -> None:
-    talk = dialogue()
+    talk = client()
     between = iter(extra)
     expected = itertools.chain([command for command, _ in STEPS][1:], [b""])
     for _, reply in STEPS:
@@ -68,7 +68,7 @@ def test_real_time_lines_anywhere_change_no_answer(extra: list[bytes]) -> None:
 
 @given(st.lists(st.integers(0, len(TRANSCRIPT)), max_size=30))
 def test_answers_do_not_depend_on_how_the_bytes_are_cut(cuts: list[int]) -> None:
-    talk = dialogue()
+    talk = client()
     places = [0, *sorted(cuts), len(TRANSCRIPT)]
     for begin, end in itertools.pairwise(places):
         talk.receive(TRANSCRIPT[begin:end])
@@ -77,7 +77,7 @@ def test_answers_do_not_depend_on_how_the_bytes_are_cut(cuts: list[int]) -> None
 
 @given(st.lists(st.binary(max_size=80) | st.sampled_from(TRANSCRIPT.splitlines(keepends=True)), max_size=40))
 def test_any_bytes_end_in_an_answer_or_a_poll_error(parts: list[bytes]) -> None:
-    talk = Dialogue(lambda: b"secret", per_client=True)
+    talk = ManagementClient(lambda: b"secret", per_client=True)
     for part in parts:
         try:
             out = talk.receive(part)
@@ -88,20 +88,20 @@ def test_any_bytes_end_in_an_answer_or_a_poll_error(parts: list[bytes]) -> None:
 
 @given(st.integers(0, len(TRANSCRIPT) - 1))
 def test_a_dialogue_cut_short_is_not_finished(end: int) -> None:
-    talk = dialogue()
+    talk = client()
     talk.receive(TRANSCRIPT[:end])
     assert not talk.finished
     assert talk.clients is None
 
 
 def test_a_list_without_its_end_line_is_taken_all_the_same() -> None:
-    talk = dialogue()
+    talk = client()
     talk.receive(TRANSCRIPT.replace(b"queue length\t0\r\nEND\r\n", b"queue length\t0\r\n"))
     check_answers(talk)
 
 
 def test_details_are_asked_only_when_wanted() -> None:
-    talk = dialogue(details=False, per_client=False)
+    talk = client(details=False, per_client=False)
     assert talk.receive(BANNER) == b"load-stats\n"
     assert talk.receive(STEPS[1][1]) == b""
     assert talk.finished
@@ -110,7 +110,7 @@ def test_details_are_asked_only_when_wanted() -> None:
 
 
 def test_a_detail_that_openvpn_does_not_know_stays_unknown() -> None:
-    talk = dialogue(per_client=False)
+    talk = client(per_client=False)
     talk.receive(BANNER + STEPS[1][1] + b"ERROR: unknown command\r\nERROR: unknown command\r\nERROR: unknown\r\n")
     assert talk.finished
     assert talk.stats == LoadStats(7, 1234, 56789)
@@ -119,7 +119,7 @@ def test_a_detail_that_openvpn_does_not_know_stays_unknown() -> None:
 
 @pytest.mark.parametrize("pieces", [[b"ENTER PASSWORD:"], [b"ENTER PA", b"SSWORD:"], [b"E", b"NTER PASSWORD", b":"]])
 def test_the_password_is_given_at_the_prompt_which_has_no_end_of_line(pieces: list[bytes]) -> None:
-    talk = Dialogue(lambda: b"secret", details=False)
+    talk = ManagementClient(lambda: b"secret", details=False)
     assert b"".join(map(talk.receive, pieces)) == b"secret\n"
     assert talk.receive(b"SUCCESS: password is correct\r\n" + BANNER) == b"load-stats\n"
     assert talk.commands == 1, "a password is no command"
@@ -128,9 +128,9 @@ def test_the_password_is_given_at_the_prompt_which_has_no_end_of_line(pieces: li
 @pytest.mark.parametrize("reply", [b"ERROR: bad password\r\nENTER PASSWORD:", b"ENTER PASSWORD:"])
 def test_a_wrong_password_is_said_so(reply: bytes) -> None:
     """OpenVPN 2.6 just asks again."""
-    talk = Dialogue(lambda: b"guess")
+    talk = ManagementClient(lambda: b"guess")
     talk.receive(b"ENTER PASSWORD:")
-    with pytest.raises(PollError, match="does not take the password") as caught:
+    with pytest.raises(PollError, match="refuses the password") as caught:
         talk.receive(reply)
     assert caught.value.reason == "auth"
 
@@ -147,7 +147,7 @@ def test_a_wrong_password_is_said_so(reply: bytes) -> None:
     ],
 )
 def test_a_reply_that_is_not_load_stats_is_a_protocol_error(reply: bytes) -> None:
-    talk = dialogue()
+    talk = client()
     talk.receive(BANNER)
     with pytest.raises(PollError, match="answered load-stats with") as caught:
         talk.receive(reply)
@@ -157,7 +157,7 @@ def test_a_reply_that_is_not_load_stats_is_a_protocol_error(reply: bytes) -> Non
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n", b"\r\n", b"220 smtp ready\n", b"\x00\xff\n"])
 def test_who_greets_otherwise_is_not_openvpn(greeting: bytes) -> None:
     with pytest.raises(PollError, match="is it OpenVPN's management interface") as caught:
-        dialogue().receive(greeting)
+        client().receive(greeting)
     assert caught.value.reason == "protocol"
 
 
@@ -167,7 +167,7 @@ def test_who_greets_otherwise_is_not_openvpn(greeting: bytes) -> None:
 )
 def test_a_flood_ends_with_bounded_bytes(line: bytes, *, per_client: bool) -> None:
     """Whatever comes without an end is given up, after at most 16 MiB, of which little is kept."""
-    talk = dialogue(per_client=per_client)
+    talk = client(per_client=per_client)
     talk.receive(BANNER + STEPS[1][1] + VERSION + STEPS[3][1])
 
     def flood() -> None:
@@ -177,13 +177,13 @@ def test_a_flood_ends_with_bounded_bytes(line: bytes, *, per_client: bool) -> No
     with pytest.raises(PollError) as caught:
         flood()
     assert caught.value.reason == "protocol"
-    assert talk.heard <= (16 << 20 if per_client else 1 << 20) + len(line)
+    assert talk.bytes_received <= (16 << 20 if per_client else 1 << 20) + len(line)
 
 
 def test_questions_about_admitting_clients_are_noticed() -> None:
     """With --management-client-auth every client waits for whoever is connected here."""
-    talk = dialogue()
+    talk = client()
     talk.receive(BANNER)
-    assert not talk.interferes
+    assert not talk.asked_to_authorize
     talk.receive(b">CLIENT:CONNECT,0,1\r\n>CLIENT:ENV,END\r\n")
-    assert talk.interferes
+    assert talk.asked_to_authorize

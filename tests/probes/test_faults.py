@@ -9,7 +9,7 @@ import pytest
 from exporter.config.model import TcpAddress, UnixAddress
 from exporter.openvpn.clients import ClientRow
 from exporter.openvpn.management import LoadStats, Reason
-from exporter.probes.poller import Known
+from exporter.probes.poller import ServerState
 from tests.support.fake import BANNER, REPLIES, SHORT, Behaviour, Fake, Peer, answer, endlessly, poll, say, server
 
 
@@ -25,9 +25,9 @@ def drip(peer: Peer) -> None:
 
 def test_slow_bytes_and_real_time_lines_are_an_answer_all_the_same(address: UnixAddress) -> None:
     with Fake(address, drip):
-        poller, outcome = poll(server(address, per_client=True))
-    assert outcome.failure is None
-    assert poller.known == Known(True, LoadStats(3, 100, 200), "2.6.14", 3, 0, (ClientRow("alice", 10, 20, 1),))
+        poller, result = poll(server(address, per_client=True))
+    assert result.failure is None
+    assert poller.state == ServerState(True, LoadStats(3, 100, 200), "2.6.14", 3, 0, (ClientRow("alice", 0, 0, 1),), 0)
 
 
 LOAD_STATS = BANNER + REPLIES[b"load-stats"]
@@ -53,9 +53,9 @@ def test_who_falls_silent_or_never_ends_is_left_at_the_time_limit(
     address: UnixAddress, behaviour: Behaviour, reason: Reason
 ) -> None:
     with Fake(address, behaviour):
-        poller, outcome = poll(server(address, management_timeout=SHORT, per_client=True))
-    assert outcome.failure == reason
-    assert poller.known == Known(up=False)
+        poller, result = poll(server(address, management_timeout=SHORT, per_client=True))
+    assert result.failure == reason
+    assert poller.state == ServerState(up=False)
     assert poller.pending() == 0
 
 
@@ -79,16 +79,16 @@ def test_who_falls_silent_or_never_ends_is_left_at_the_time_limit(
 def test_nonsense_and_hanging_up_are_told_apart(address: UnixAddress, behaviour: Behaviour, reason: Reason) -> None:
     """All of these end by themselves, long before the time limit."""
     with Fake(address, behaviour):
-        poller, outcome = poll(server(address, management_timeout=60.0, per_client=True))
-    assert outcome.failure == reason
-    assert poller.known == Known(up=False)
+        poller, result = poll(server(address, management_timeout=60.0, per_client=True))
+    assert result.failure == reason
+    assert poller.state == ServerState(up=False)
 
 
 def test_a_reply_to_load_stats_is_timed_even_where_a_later_one_fails(address: UnixAddress) -> None:
     with Fake(address, say(LOAD_STATS)):
-        _, outcome = poll(server(address))
-    assert outcome.failure == "protocol"
-    assert outcome.delay is not None
+        _, result = poll(server(address))
+    assert result.failure == "protocol"
+    assert result.delay is not None
 
 
 @pytest.mark.parametrize("make", [Path.resolve, Path.touch, Path.mkdir])
@@ -131,9 +131,9 @@ def test_the_password_is_the_first_line_of_its_file(tmp_path: Path, address: Uni
     file = tmp_path / "password"
     file.write_bytes(content)
     with Fake(address, password(b"secret")):
-        _, outcome = poll(server(address, management_password_file=file))
-    assert outcome.failure is None
-    assert outcome.commands == 4
+        _, result = poll(server(address, management_password_file=file))
+    assert result.failure is None
+    assert result.commands == 4
 
 
 def test_a_wrong_a_missing_and_an_unreadable_password(tmp_path: Path, address: UnixAddress) -> None:

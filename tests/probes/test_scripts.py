@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.model import UnixAddress
-from exporter.probes.poller import Outcome, Poller
+from exporter.probes.poller import Poller, PollResult
 from exporter.probes.scripts import running_script
 from tests.support.fake import SHORT, server, silent
 from tests.support.openvpn import wait_until
@@ -99,7 +99,7 @@ def test_a_real_hook_tells_blocked_from_busy(tmp_path: Path, address: UnixAddres
 
 def reason(address: UnixAddress, record: Path, *, shares_record: bool = False) -> str | None:
     """Of a poll that is not greeted, where nothing but the record can tell why."""
-    outcomes: list[Outcome] = []
+    results: list[PollResult] = []
     procfs = record.parent / "proc"
     if not procfs.exists():
         procfs.mkdir()
@@ -107,6 +107,8 @@ def reason(address: UnixAddress, record: Path, *, shares_record: bool = False) -
             (procfs / process.name).symlink_to(process)
     Path(address.path).unlink(missing_ok=True)
     with silent(Path(address.path), 8):
-        Poller(server(address, management_timeout=SHORT, hooks=record), procfs, outcomes.append).poll()
-    (outcome,) = outcomes
-    return outcome.failure
+        poller = Poller(server(address, management_timeout=SHORT, hooks=record), procfs, results.append)
+        poller.shares_record = shares_record
+        poller.poll()
+    (result,) = results
+    return result.failure

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config.model import TcpAddress, UnixAddress
 from exporter.openvpn.management import Reason
-from exporter.probes.poller import Outcome, Poller
+from exporter.probes.poller import Poller, PollResult
 from tests.support.fake import (
     BANNER,
     PROC,
@@ -40,7 +40,7 @@ def hold(address: UnixAddress | TcpAddress) -> socket.socket:
 def test_another_client_that_holds_the_interface_is_busy(address: UnixAddress, *, tcp: bool) -> None:
     with Fake(TcpAddress("127.0.0.1", 0) if tcp else address, answer) as fake:
         with hold(fake.address):
-            assert poll(server(fake.address, management_timeout=SHORT))[1] == Outcome(0, None, "busy")
+            assert poll(server(fake.address, management_timeout=SHORT))[1] == PollResult(0, None, "busy")
         assert poll(server(fake.address))[1].failure is None
 
 
@@ -62,15 +62,15 @@ def test_who_has_hung_up_holds_nothing(address: UnixAddress, *, tcp: bool) -> No
 def test_nobody_holds_it_and_nobody_is_served_is_a_timeout(address: UnixAddress) -> None:
     """The kernel's table of sockets shows that no connection was accepted."""
     with silent(Path(address.path), 8):
-        assert poll(server(address, management_timeout=SHORT))[1] == Outcome(0, None, "timeout")
+        assert poll(server(address, management_timeout=SHORT))[1] == PollResult(0, None, "timeout")
 
 
 def test_where_the_sockets_cannot_be_seen_silence_is_busy(tmp_path: Path, address: UnixAddress) -> None:
     """As in another network namespace. The documentation says that busy is then a guess."""
-    outcomes: list[Outcome] = []
+    results: list[PollResult] = []
     with silent(Path(address.path), 8):
-        Poller(server(address, management_timeout=SHORT), tmp_path, outcomes.append).poll()
-    assert outcomes == [Outcome(0, None, "busy")]
+        Poller(server(address, management_timeout=SHORT), tmp_path, results.append).poll()
+    assert results == [PollResult(0, None, "busy")]
 
 
 @pytest.mark.parametrize(("age", "reason"), [(0.0, "busy"), (300.0, "timeout"), (-300.0, "busy")])
@@ -80,11 +80,11 @@ def test_a_status_file_tells_busy_from_blocked(
     """It goes on (or just did, or says nothing wrong), or it stands still."""
     status = tmp_path / "status"
     status.write_text(f"TITLE,OpenVPN\nTIME,now,{int(time.time() - age)}\nEND\n")
-    outcomes: list[Outcome] = []
+    results: list[PollResult] = []
     configured = server(address, management_timeout=SHORT, status=status, status_interval=60.0)
     with silent(Path(address.path), 8):
-        Poller(configured, tmp_path, outcomes.append).poll()
-    assert outcomes == [Outcome(0, None, reason)]
+        Poller(configured, tmp_path, results.append).poll()
+    assert results == [PollResult(0, None, reason)]
 
 
 def test_a_status_file_that_moves_on_during_the_poll_is_the_stronger_witness(
@@ -93,8 +93,8 @@ def test_a_status_file_that_moves_on_during_the_poll_is_the_stronger_witness(
     """Whatever its zone, and though no socket shows who holds the interface."""
     status = tmp_path / "status"
     status.write_text("TITLE,OpenVPN\nTIME,then,1000\nEND\n")
-    outcomes: list[Outcome] = []
-    poller = Poller(server(address, management_timeout=SHORT, status=status), PROC, outcomes.append)
+    results: list[PollResult] = []
+    poller = Poller(server(address, management_timeout=SHORT, status=status), PROC, results.append)
     with silent(Path(address.path), 8):
         thread = threading.Thread(target=poller.poll)
         thread.start()
@@ -102,14 +102,14 @@ def test_a_status_file_that_moves_on_during_the_poll_is_the_stronger_witness(
         (tmp_path / "new").write_text("TITLE,OpenVPN\nTIME,now,1060\nEND\n")
         (tmp_path / "new").replace(status)
         thread.join()
-    assert outcomes == [Outcome(0, None, "busy")]
+    assert results == [PollResult(0, None, "busy")]
 
 
 def test_a_full_queue_of_connections_is_waited_for(address: UnixAddress) -> None:
     """connect() on a unix socket then fails at once; when OpenVPN comes back within the limit, the poll succeeds."""
     with silent(Path(address.path), 0) as listener, socket.socket(socket.AF_UNIX) as first:
         first.connect(address.path)
-        assert poll(server(address, management_timeout=SHORT))[1] == Outcome(0, None, "timeout")
+        assert poll(server(address, management_timeout=SHORT))[1] == PollResult(0, None, "timeout")
 
         def come_back() -> None:
             time.sleep(SHORT)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.model import TcpAddress, UnixAddress
-from exporter.probes.sockets import is_held, tcp_held, unix_held
+from exporter.probes.sockets import has_client, tcp_has_client, unix_has_client
 
 LISTENING = "0000000000000000: 00000002 00000000 00010000 0001 01 29838 /run/openvpn/a b.sock\n"
 SERVED = "0000000000000000: 00000003 00000000 00000000 0001 03 28344 /run/openvpn/a b.sock\n"
@@ -30,7 +30,7 @@ PATHS = {"/run/openvpn/a b.sock"}
     ],
 )
 def test_unix(table: str, held: bool | None) -> None:
-    assert unix_held(table, PATHS) is held
+    assert unix_has_client(table, PATHS) is held
 
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -56,9 +56,9 @@ TCP_LISTENING = row("0100007F:1D51", "00000000:0000", "0A", 4711)
     ],
 )
 def test_tcp(table: str, held: bool | None) -> None:
-    assert tcp_held(HEAD + table, 7505) is held
+    assert tcp_has_client(HEAD + table, 7505) is held
 
 
 def test_tables_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
-    assert is_held(UnixAddress("/run/openvpn/a b.sock"), tmp_path) is None
-    assert is_held(TcpAddress("127.0.0.1", 7505), tmp_path) is None
+    assert has_client(UnixAddress("/run/openvpn/a b.sock"), tmp_path) is None
+    assert has_client(TcpAddress("127.0.0.1", 7505), tmp_path) is None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
-from exporter.probes.poller import Outcome, Poller
+from exporter.probes.poller import Poller, PollResult
 
 BANNER = b">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n"
 ALLOWED = {b"load-stats", b"version", b"verb", b"mute", b"status 3"}
@@ -147,11 +147,11 @@ def silent(path: Path, backlog: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def poll(configured: OpenVpnServer, times: int = 1) -> tuple[Poller, Outcome]:
-    """The poller after so many polls, and the outcome of the last."""
-    outcomes: list[Outcome] = []
-    poller = Poller(configured, PROC, outcomes.append)
+def poll(configured: OpenVpnServer, times: int = 1) -> tuple[Poller, PollResult]:
+    """The poller after so many polls, and the result of the last."""
+    results: list[PollResult] = []
+    poller = Poller(configured, PROC, results.append)
     for _ in range(times):
         poller.poll()
-    assert len(outcomes) == times
-    return poller, outcomes[-1]
+    assert len(results) == times
+    return poller, results[-1]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.collectors.management import ManagementCollector
-from exporter.config.model import OpenVpnServer, UnixAddress
+from exporter.config.model import Config, OpenVpnServer, UnixAddress
 from tests.support.openvpn import OpenVpn, wait_until
 from tests.support.pages import Samples, collected
 
@@ -25,7 +25,7 @@ def configured(server: OpenVpn) -> OpenVpnServer:
 
 @contextlib.contextmanager
 def watching(server: OpenVpnServer, procfs: Path) -> Iterator[ManagementCollector]:
-    collector = ManagementCollector([server], procfs, once=False)
+    collector = ManagementCollector(Config(servers=(server,)), procfs, once=False)
     collector.start()
     try:
         yield collector

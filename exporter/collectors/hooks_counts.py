@@ -113,7 +113,7 @@ class HookCounts:
             yield from metric.collect()
 
     def _label(self, queue: str) -> str:
-        """Return the label that the collector `queues` uses; if ftok failed, the name configured for its path and id."""
+        """Return the label that `queues` uses; if ftok failed, the name that is configured for its path and id."""
         if not queue.startswith("ftok:"):
             return self._names.by_key().get(int(queue, 16), queue)
         texts = {f"ftok:{key.path}:{key.id}"[:_MAX_TEXT]: name for name, key in self._named if isinstance(key, Ftok)}
