@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from exporter.collectors.base import PartialResultError
-from exporter.collectors.context import build_context
+from exporter.collectors.context import BuildContext, build_context
 from exporter.collectors.hooks import SPEC, HooksCollector
 from exporter.config.model import Config, OpenVpnServer, Settings
 from exporter.exposition.pages import Format, render
 from exporter.exposition.render import Renderer
 from exporter.sysv.keys import Ftok, NamedQueue
-from tests.support.hooks import HOOK, PATH, run, script
+from tests.support.hooks import HOOK, PATH, Command, run, script
 from tests.support.needs import need
 from tests.support.openvpn import wait_until
 from tests.support.pages import scrape
@@ -58,11 +58,16 @@ class Life:
         wait_until(lambda: self.value(name, **labels) == expected, f"{name} {labels} is {expected}")
 
 
+def built(context: BuildContext) -> HooksCollector:
+    collector = SPEC.build(context)
+    assert isinstance(collector, HooksCollector)
+    return collector
+
+
 @contextmanager
 def life(record: Path, *names: NamedQueue, servers: tuple[str, ...] = ("vpn",), **settings: Any) -> Iterator[Life]:
     config = Config(queue_names=names, servers=tuple(OpenVpnServer(name, hooks=record) for name in servers))
-    collector = SPEC.build(build_context(Settings(config=config, **settings)))
-    assert collector
+    collector = built(build_context(Settings(config=config, **settings)))
     collector.start()
     try:
         one = Life(collector)
@@ -82,7 +87,7 @@ def record(tmp_path: Path) -> Path:
 @contextmanager
 def hanging(record: Path, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A hook whose script runs until the end of its standard input; its end is waited for, or that of its killing."""
-    command = [
+    command: Command = [
         HOOK,
         "--record",
         record,
@@ -113,8 +118,7 @@ def test_what_is_known_in_advance_is_there_at_zero(record: Path) -> None:
 
 
 def test_before_the_record_has_been_read_nothing_is_known(record: Path) -> None:
-    collector = SPEC.build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
-    assert collector
+    collector = built(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=record),)))))
     assert Life(collector).value("hook_running", **LABELS) is None
     assert Life(collector).value("hook_runs_total", **LABELS) == 0
 
@@ -171,9 +175,9 @@ def test_a_power_cut(record: Path, tmp_path: Path) -> None:
 
 def test_over_a_restart(record: Path, tmp_path: Path) -> None:
     """A script that hangs is still known to run; one that ended or died meanwhile counts once, in the new life."""
-    state = {"state_directory": tmp_path / "state"}
+    state = tmp_path / "state"
     with ExitStack() as stack:
-        with life(record, **state) as one:
+        with life(record, state_directory=state) as one:
             stays, ends, dies = (stack.enter_context(hanging(record, tmp_path)) for _ in range(3))
             one.wait(3, "hook_running", **LABELS)
             assert one.value("hook_runs_total", **LABELS) == 3
@@ -182,13 +186,13 @@ def test_over_a_restart(record: Path, tmp_path: Path) -> None:
         ends.wait(60)
         dies.kill()
         dies.wait(60)
-        with life(record, **state) as one:
+        with life(record, state_directory=state) as one:
             one.wait(1, "hook_failures_total", **LABELS, reason="signal")
             one.wait(1, "hook_running", **LABELS)
             assert one.value("hook_duration_seconds_count", **LABELS) == 1
             assert one.value("hook_runs_total", **LABELS) == 0, "they were counted in the life in which they began"
             assert stays.poll() is None
-        with life(record, **state) as one:
+        with life(record, state_directory=state) as one:
             assert one.value("hook_failures_total", **LABELS, reason="signal") == 0
             assert one.value("hook_running", **LABELS) == 1
 
@@ -319,8 +323,7 @@ def test_a_killed_hook_is_found_while_the_record_is_busy(record: Path, tmp_path:
 @contextmanager
 def followed(path: Path) -> Iterator[Life]:
     """A life that does not wait until the record is there."""
-    collector = SPEC.build(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=path),)))))
-    assert collector
+    collector = built(build_context(Settings(config=Config(servers=(OpenVpnServer("vpn", hooks=path),)))))
     collector.start()
     try:
         yield Life(collector)

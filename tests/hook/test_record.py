@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
+from tests.support.hooks import HOOK, NOBODY, PATH, Command, last, lines, public_hook, run, script
 from tests.support.needs import need, need_root
 from tests.support.openvpn import wait_until
 
@@ -139,7 +139,14 @@ def test_within_openvpns_systemd_unit(public: Path) -> None:
     kept = ",".join(f"+{name}" for name in capabilities.split())
     unit = ["setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set=-all,{kept}"]
     record = folder / "record"
-    command = [*unit, HOOK, "--record", record, "--", script(public, "grep -E '^(CapEff|Uid)' /proc/self/status")]
+    command: Command = [
+        *unit,
+        HOOK,
+        "--record",
+        record,
+        "--",
+        script(public, "grep -E '^(CapEff|Uid)' /proc/self/status"),
+    ]
     done = subprocess.run(command, env=PATH, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "Uid:\t0\t0\t0\t0" in done.stdout
@@ -203,7 +210,8 @@ def test_no_proc(tmp_path: Path) -> None:
     """In a chroot without /proc the record does without what /proc tells."""
     need_root()
     record = tmp_path / "record"
-    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh", HOOK, "--record", record]
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh"]
+    command: Command = [*hidden, HOOK, "--record", record]
     done = subprocess.run([*command, "--", script(tmp_path, "exit 5")], check=False, env={**PATH, "LANG": "C"})
     assert done.returncode == 5
     assert "pid_start_ticks" not in last(record)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hooks import HOOK, NOBODY, PATH, last, lines, public_hook, run, script
+from tests.support.hooks import HOOK, NOBODY, PATH, Command, last, lines, public_hook, run, script
 from tests.support.needs import need
 from tests.support.openvpn import wait_until
 
@@ -43,7 +43,7 @@ def test_a_signal_that_is_blocked_is_told_as_shells_do(tmp_path: Path) -> None:
     block = (
         "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); os.execv(sys.argv[1], sys.argv[1:])"
     )
-    hook = [HOOK, "--record", tmp_path / "record", "--", sys.executable, "-c", unblock]
+    hook: Command = [HOOK, "--record", tmp_path / "record", "--", sys.executable, "-c", unblock]
     assert subprocess.run([sys.executable, "-c", block, *hook], check=False).returncode == 128 + 15
 
 
@@ -129,8 +129,8 @@ def test_a_script_that_cannot_be_ended_is_given_up(public: Path) -> None:
     folder = public / "log"
     folder.mkdir()
     os.chown(folder, NOBODY, NOBODY)
-    options = ["--record", folder / "record", "--timeout", "100ms"]
-    stay = [become, "--reuid=0", "--regid=0", "--clear-groups", "/bin/sh", "-c", body]
+    options: Command = ["--record", folder / "record", "--timeout", "100ms"]
+    stay: Command = [become, "--reuid=0", "--regid=0", "--clear-groups", "/bin/sh", "-c", body]
     # Its standard streams are those of the tests: a pipe would stay open as long as it lives.
     status = subprocess.call(
         [hook, *options, "--", *stay], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env=PATH
@@ -144,7 +144,7 @@ def test_a_script_that_cannot_be_ended_is_given_up(public: Path) -> None:
 
 def test_ignored_ends_of_children(tmp_path: Path) -> None:
     """A parent that ignores SIGCHLD does not keep the hook from learning how the script ended."""
-    command = ["/bin/sh", "-c", 'trap "" CHLD; exec "$@"', "sh", HOOK, "--record", tmp_path / "record", "--"]
+    command: Command = ["/bin/sh", "-c", 'trap "" CHLD; exec "$@"', "sh", HOOK, "--record", tmp_path / "record", "--"]
     assert subprocess.run([*command, script(tmp_path, "exit 3")], check=False).returncode == 3
 
 
@@ -190,7 +190,7 @@ def test_where_no_process_is_left_the_script_takes_the_hooks_place(public: Path)
     folder.mkdir()
     os.chown(folder, 54321, 54321)
     record = folder / "record"
-    command = [hook, "--record", record, "--queue", "7", "--", script(public, "echo ran; exit 5")]
+    command: Command = [hook, "--record", record, "--queue", "7", "--", script(public, "echo ran; exit 5")]
     done = subprocess.run(
         ["prlimit", "--nproc=1", *command],
         user=54321, group=54321, extra_groups=[], cwd="/", env=PATH, capture_output=True, text=True, check=False,
@@ -277,7 +277,7 @@ words = [os.fsencode(word) for word in sys.argv[1:]]
 array = ctypes.c_char_p * (len(words) + 1)
 ctypes.CDLL(None).execve(words[0], array(*words, None), (ctypes.c_char_p * 3)(b"=x", b"a=b", None))
 """
-    hook = [HOOK, "--record", record, "--", script(tmp_path, 'echo "$a"')]
+    hook: Command = [HOOK, "--record", record, "--", script(tmp_path, 'echo "$a"')]
     done = subprocess.run([sys.executable, "-c", start, *hook], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "b\n", "")
 

@@ -124,7 +124,7 @@ class Site:
             written = lines(self.record)
             ended = sum(line["event"] == "end" for line in written)
             gone = sum(line["event"] == "end" and line["hook"] == "client-disconnect" for line in written)
-            return ended * 2 == len(written) and gone >= self.disconnected + disconnects
+            return bool(ended * 2 == len(written) and gone >= self.disconnected + disconnects)
 
         wait_until(quiet, f"the server has seen all of them go: {deeds}", patience=120)
         self.disconnected += disconnects

@@ -289,7 +289,10 @@ def test_stopped_while_load_runs(traced: Traced) -> None:
     os.kill(child, signal.SIGSTOP)
     truth = load.truth()
     truth.pop("ns")
-    success = lambda: traced.program.value("openvpn_mq_scrape_collector_success", collector="trace")  # noqa: E731
+
+    def success() -> float | None:
+        return traced.program.value("openvpn_mq_scrape_collector_success", collector="trace")
+
     until(lambda: success() == 0, "a silent bpftrace is not noticed")
     assert traced.program.value("sysv_msg_queue_sent_messages_total", queue=f"0x{MARKER:08x}")
     os.kill(child, signal.SIGCONT)

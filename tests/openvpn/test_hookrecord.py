@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.hook.jsonline import encode
-from exporter.openvpn.hookrecord import End, OpenRuns, Run, Start, parse_record
+from exporter.openvpn.hookrecord import End, OpenRuns, Run, RunFailure, Start, UpdateDrop, parse_record
 
 RUN = Run("udp", "client-connect", 7, 100, 4026531836)
 START: dict[str, Any] = {
@@ -35,7 +35,7 @@ def test_a_start_and_an_end() -> None:
         ("not_executable", "not_executable"), ("signal", "signal"), ("timeout", "timeout"),
     ],
 )  # fmt: skip
-def test_results(result: str, failure: str | None) -> None:
+def test_results(result: str, failure: RunFailure | None) -> None:
     """A deferred answer is no failure; of a script that nobody watched it is not known."""
     assert one({**END, "result": result}) == End(RUN, failure, 0.25, None, None)
 
@@ -43,7 +43,7 @@ def test_results(result: str, failure: str | None) -> None:
 @pytest.mark.parametrize(
     ("update", "drop"), [("sent", None), ("full", "full"), ("denied", "denied"), ("novel", "other"), (None, "other")]
 )
-def test_updates(update: str | None, drop: str | None) -> None:
+def test_updates(update: str | None, drop: UpdateDrop | None) -> None:
     assert one({**END, "queue": "0x4f560001", "update": update}) == End(RUN, None, 0.25, "0x4f560001", drop)
 
 

@@ -212,13 +212,17 @@ def test_no_descriptor_stays_open(address: UnixAddress) -> None:
         with Fake(address, behaviour):
             before = descriptors()
             poll(server(address), times=5)
-            wait_until(lambda before=before: descriptors() <= before, "all connections are closed")
+            wait_until(
+                lambda before=before: descriptors() <= before,  # type: ignore[misc]  # mypy on defaults
+                "all connections are closed",
+            )
         Path(address.path).unlink()
 
 
 def test_one_log_line_a_condition(address: UnixAddress, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    poller = Poller(server(address), PROC, [].append)
+    results: list[PollResult] = []
+    poller = Poller(server(address), PROC, results.append)
     for _ in range(3):
         poller.poll()
     with Fake(address, answer):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.probes.statusfile import current_time, read_whole
+from exporter.probes.statusfile import Reading, current_time, read_whole
 from tests.openvpn.test_status import MOMENT, version_23
 
 
@@ -48,7 +48,7 @@ def test_no_reading_is_a_mixture_of_two(tmp_path: Path) -> None:
     for _ in range(5):
         writer = Writer(path, contents)
         writer.start()
-        readings = []
+        readings: list[Reading] = []
         try:
             while len(readings) < 20:
                 if path.exists():

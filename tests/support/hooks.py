@@ -18,6 +18,7 @@ from tests.support.needs import missing, need_root
 
 HOOK = Path(sysconfig.get_path("scripts")) / "openvpn-mq-hook"
 NOBODY = 65534
+Command = list[str | Path]  # a command line
 PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 

@@ -26,8 +26,8 @@ def queues(**keys: int) -> Queues:
 def hear(tally: Tally, session: int, /, key: dict[int, int] | None = None, **tables: dict[int, int]) -> None:
     """One whole print."""
     tally.hear(line("session", session))
-    gate = {str(msqid): 1 for table in tables.values() for msqid in table}
-    for name, values in (("key", key or {}), ("active", gate), *tables.items()):
+    gate = {msqid: 1 for table in tables.values() for msqid in table}
+    for name, values in {"key": key or {}, "active": gate, **tables}.items():
         tally.hear(line(name, {str(msqid): value for msqid, value in values.items()}))
 
 
