@@ -4,11 +4,12 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, Final
 
 import exporter
-from exporter.collectors.context import build_context
+from exporter.collectors.context import BuildContext, build_context
 from exporter.collectors.process import SelfMetrics
 from exporter.collectors.registry import build_all
 from exporter.collectors.runner import Runner
@@ -36,7 +37,9 @@ class App:
         """Build all parts. The state directory is made if need be; no port is open yet."""
         self._settings = settings
         self._self_metrics = SelfMetrics(settings.procfs, exporter_metrics=settings.exporter_metrics)
-        self._runner = runner(settings)
+        context = build_context(settings)
+        self._discovery = context.discovery
+        self._runner = runner(context)
         self._servers: list[Server] = []
         self._asked_to_stop = False
 
@@ -74,6 +77,7 @@ class App:
         fields = {"version": exporter.__version__, "collectors": ",".join(self._runner.names)}
         _log.info("starting", extra={"fields": fields})
         self._runner.start()
+        self._discovery.start(self._runner.reconfigure)
         for server in self._servers:
             server.start()
 
@@ -82,21 +86,21 @@ class App:
             _log.info("stopping")
         for server in self._servers:
             server.stop()
+        self._discovery.stop()
         self._self_metrics.wait_idle(_ANSWERS)
         self._runner.stop()
 
     def reconfigure(self, config: Config) -> None:
-        """Adopt a new configuration while running, from a reload or from discovery. Any thread may call it."""
-        self._runner.reconfigure(config)
+        """Adopt a new configuration file while running. Any thread may call it."""
+        self._runner.reconfigure(self._discovery.completed(config))
 
     def _gather(self) -> Gathered:
         return [*self._runner.gather(), *self._self_metrics.families(), *self._self_metrics.client_metrics()]
 
 
-def runner(settings: Settings) -> Runner:
+def runner(context: BuildContext) -> Runner:
     """Build all collectors that the settings ask for, ready to start."""
-    context = build_context(settings)
-    snapshots = SnapshotReader(context.reader, context.names, settings.of(QueueSettings))
+    snapshots = SnapshotReader(context.reader, context.names, context.settings.of(QueueSettings))
     return Runner(build_all(context), snapshots.scrape)
 
 
@@ -105,7 +109,10 @@ def print_once(settings: Settings, out: BinaryIO) -> None:
 
     The metrics of this short-lived process are left out: node_exporter has series of those names itself.
     """
-    once = runner(settings)
+    context = build_context(settings)
+    if settings.discovery:
+        context = context._replace(settings=replace(settings, config=context.discovery.look()))
+    once = runner(context)
     once.start()
     try:
         out.writelines(render(once.gather(), Format.TEXT, Renderer()))

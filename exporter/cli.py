@@ -97,6 +97,11 @@ def command_line() -> argparse.ArgumentParser:
         "named after the file, without its suffix",
     )  # fmt: skip
     openvpn.add_argument(
+        "--openvpn.discovery", dest="discovery", action=argparse.BooleanOptionalAction, default=True,
+        help="look for OpenVPN instances every minute, and watch them if the configuration names no servers "
+        "(default on)",
+    )  # fmt: skip
+    openvpn.add_argument(
         "--state.directory", dest="state_directory", metavar="PATH", type=Path,
         help="where to remember up to where logs have been read, so that a restart neither loses nor repeats a line",
     )  # fmt: skip
@@ -135,6 +140,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         state_directory=options.state_directory,
         procfs=options.procfs,
         once=options.once,
+        discovery=options.discovery,
     )
 
 

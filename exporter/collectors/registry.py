@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from exporter.collectors import hooks, limits, log, management, queues, status, trace, waiters
+from exporter.collectors import discovery, hooks, limits, log, management, queues, status, trace, waiters
 from exporter.collectors.base import Collector, CollectorSpec
 from exporter.collectors.context import BuildContext
 
 COLLECTORS: Final[tuple[CollectorSpec, ...]] = (
     queues.SPEC,
     limits.SPEC,
+    discovery.SPEC,
     log.SPEC,
     hooks.SPEC,
     management.SPEC,

@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 
 from exporter.config.logrules import read_log_rules
-from exporter.config.model import Config
+from exporter.config.model import Config, DiscoveryOptions
 from exporter.config.servers import read_servers
-from exporter.config.yamlnode import complain, compose, integer, mapping, sequence, string
+from exporter.config.yamlnode import boolean, complain, compose, integer, mapping, sequence, string
 from exporter.sysv.keys import RESERVED, Ftok, NamedQueue
 
 
@@ -16,8 +16,20 @@ def load(path: Path) -> Config:
     root = compose(path, "the configuration")
     if root is None:
         return Config()
-    top = mapping(root, "the configuration", {"queues": _queues, "servers": read_servers, "log_rules": read_log_rules})
-    return Config(queue_names=top.get("queues", ()), servers=top.get("servers", ()), log_rules=top.get("log_rules", ()))
+    readers = {"queues": _queues, "servers": read_servers, "log_rules": read_log_rules, "discovery": _discovery}
+    top = mapping(root, "the configuration", readers)
+    if top.get("servers") and "discovery" in top:
+        raise complain(root, "discovery has no effect beside servers, which name all that is watched; leave one out")
+    return Config(
+        queue_names=top.get("queues", ()),
+        servers=top.get("servers", ()),
+        log_rules=top.get("log_rules", ()),
+        discovery=top.get("discovery", DiscoveryOptions()),
+    )
+
+
+def _discovery(node: yaml.Node) -> DiscoveryOptions:
+    return DiscoveryOptions(**mapping(node, "discovery", {"management": boolean}))
 
 
 def _queues(node: yaml.Node) -> tuple[NamedQueue, ...]:

@@ -81,12 +81,20 @@ class LogRule(NamedTuple):
 
 
 @dataclass(frozen=True)
+class DiscoveryOptions:
+    """`discovery`: how the servers are watched that the exporter finds by itself."""
+
+    management: bool = False  # whether their management interfaces are polled, each of which serves one client
+
+
+@dataclass(frozen=True)
 class Config:
     """The configuration file; each part empty where the file does not have it, or where there is no file."""
 
     queue_names: tuple[NamedQueue, ...] = ()
     servers: tuple[OpenVpnServer, ...] = ()
     log_rules: tuple[LogRule, ...] = ()
+    discovery: DiscoveryOptions = DiscoveryOptions()
 
     @property
     def server_files(self) -> frozenset[Path]:
@@ -109,6 +117,7 @@ class Settings:
     state_directory: Path | None = None  # where read positions are remembered
     procfs: Path = Path("/proc")
     once: bool = False
+    discovery: bool = True  # whether to look for OpenVPN instances
 
     def of(self, kind: Callable[[], T]) -> T:
         """Return the part of this type, as its collector's flags set it; else one with the defaults."""

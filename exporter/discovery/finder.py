@@ -26,17 +26,28 @@ class Finder:
         self._root = root
         self._names = Names()
         self._versions = Versions()
+        self._understood: dict[tuple[int, int], OpenVpnOptions] = {}
 
     def find(self) -> list[Instance]:
         """Return every instance, the longest running first. Raise HiddenError or OSError if /proc cannot be read."""
         found = [(process, self._root_of(process)) for process in find_processes(self._procfs)]
-        read = [read_options(process.argv, *self._view(process, root)) for process, root in found]
+        read = [self._read(process, root) for process, root in found]
+        self._understood = {
+            (process.pid, process.start_ticks): options
+            for (process, _), options in zip(found, read, strict=True)
+            if not options.faults
+        }
         claims = [claim(process, options) for (process, _), options in zip(found, read, strict=True)]
         names = self._names.assign(claims)
         return [
             Instance(name, process, options, self._version(process, root), _mode(process, options, root), root)
             for name, (process, root), options in zip(names, found, read, strict=True)
         ]
+
+    def _read(self, process: Process, root: Path) -> OpenVpnOptions:
+        """Return what the process was told; from an earlier look, if its file is gone or half written just now."""
+        options = read_options(process.argv, *self._view(process, root))
+        return self._understood.get((process.pid, process.start_ticks), options) if options.faults else options
 
     def _root_of(self, process: Process) -> Path:
         return self._procfs / str(process.pid) / "root" if process.cgroup.container else self._root

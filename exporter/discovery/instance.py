@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from exporter.discovery.options import Certificate, Fault, OpenVpnOptions, pool_size
+from exporter.discovery.options import Certificate, OpenVpnOptions, pool_size
 from exporter.discovery.processes import Process
 from exporter.discovery.versions import parse_version
 from exporter.discovery.wrapped import wrapped
@@ -32,11 +32,6 @@ class Instance:
     def config(self) -> str:
         """Its first configuration file, as it calls it; "stdin", or empty if it has none."""
         return "stdin" if self.options.config_is_stdin else str(self.options.config or "")
-
-    @property
-    def config_faults(self) -> tuple[Fault, ...]:
-        """What of its configuration could not be read."""
-        return self.options.faults
 
     @property
     def log(self) -> Path | None:

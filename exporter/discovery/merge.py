@@ -31,7 +31,7 @@ from exporter.discovery.words import LineError, split_line
 ReadText = Callable[[PurePosixPath], str]
 
 MAX_DEPTH: Final = 10  # of files that name files
-_CERTIFICATES: Final[dict[str, CertificateKind]] = {"ca": "ca", "cert": "cert", "pkcs12": "cert", "crl-verify": "crl"}
+_CERTIFICATES: Final[dict[str, CertificateKind]] = {"ca": "ca", "cert": "cert", "crl-verify": "crl"}
 _PLUGIN_HOOKS: Final = {"auth-pam": ("auth-user-pass-verify",), "down-root": ("down",)}
 
 
@@ -56,6 +56,7 @@ class _Merge:
         self._last: dict[str, Directive] = {}  # by name: for most options the last one counts
         self._plugins: list[Plugin] = []
         self._faults: list[Fault] = []
+        self._files: list[PurePosixPath] = []
         self._modes: set[Mode] = set()
         self._interval = 60
         self._unix_management = False  # once said, OpenVPN does not forget it
@@ -109,8 +110,8 @@ class _Merge:
             pool=self._pool(),
             chroot=chroot,
             device=self._argument("dev"),
-            port=self._argument("lport") or self._argument("port") or "1194",
-            protocol=self._argument("proto") or "udp",
+            port=self._argument("lport") or self._argument("port"),
+            files=tuple(dict.fromkeys(self._files)),
             faults=tuple(dict.fromkeys(self._faults)),
         )
 
@@ -123,6 +124,7 @@ class _Merge:
         elif depth >= MAX_DEPTH:
             self._faults.append(Fault(name, f"configuration files that name each other {MAX_DEPTH} deep"))
         elif path is not None:
+            self._files.append(path)
             try:
                 directives, faults = from_text(self._read(path))
             except OSError as error:

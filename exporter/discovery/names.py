@@ -55,7 +55,7 @@ def claim(process: Process, options: OpenVpnOptions) -> Claim:
     wishes = [base]
     if options.config:
         wishes.append(f"{options.config.parent.name}/{base}")
-    wishes += [f"{base}:{options.port}", f"{base}:{options.device}"]
+    wishes += [f"{base}:{given}" for given in (options.port, options.device) if given]
     identity = (str(options.config or ""), process.cgroup.unit or "", *process.argv)
     # Servers choose before clients.
     rank = "0" if options.mode == "server" else "1"

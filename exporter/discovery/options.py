@@ -49,7 +49,7 @@ class Management(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """A certificate or list that a monitor can read: a file (PEM, or PKCS #12) or the text of an inline block."""
+    """A certificate or revocation list: a file, or the text of an inline block."""
 
     kind: CertificateKind
     path: PurePosixPath | None
@@ -69,6 +69,7 @@ class OpenVpnOptions:
 
     config: PurePosixPath | None = None  # the first file
     config_is_stdin: bool = False
+    files: tuple[PurePosixPath, ...] = ()  # all configuration files that were read or tried
     mode: Mode = "p2p"
     log: PurePosixPath | None = None  # the first one given, which keeps what OpenVPN prints
     syslog_tag: str | None = None  # set if OpenVPN writes to syslog, which a log file overrides
@@ -85,8 +86,7 @@ class OpenVpnOptions:
     pool: "Pool | None" = None
     chroot: PurePosixPath | None = None
     device: str = ""
-    port: str = "1194"
-    protocol: str = "udp"
+    port: str = ""  # as given
     faults: tuple[Fault, ...] = ()
 
 

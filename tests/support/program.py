@@ -82,8 +82,11 @@ def running(
 ) -> Iterator[Program]:
     """Start the exporter on a free port of 127.0.0.1 (unless the flags say where), in this IPC namespace.
 
+    It does not look for OpenVPN unless the flags say so: other tests run theirs on this host at the same time.
     `before` runs it, as strace does; `env` goes on top of our own environment.
     """
+    if not any("openvpn.discovery" in flag for flag in flags):
+        flags = ("--no-openvpn.discovery", *flags)
     listen = [] if any("listen-address" in flag for flag in flags) else ["--web.listen-address=127.0.0.1:0"]
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "exporter", *listen, *flags],

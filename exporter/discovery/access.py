@@ -1,0 +1,114 @@
+"""Which of an instance's sources this process can read, found out by trying."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal, NamedTuple
+
+from exporter.config.model import UnixAddress
+from exporter.discovery.instance import Instance
+from exporter.discovery.options import Fault
+
+Kind = Literal["config", "log", "journal", "status", "hooks", "management", "certificate"]
+Verdict = Literal["ok", "missing", "denied", "unusable"]
+
+KINDS: Final[tuple[Kind, ...]] = ("config", "log", "journal", "status", "hooks", "management", "certificate")
+JOURNAL_FOLDERS: Final = ("var/log/journal", "run/log/journal")
+
+
+class Source(NamedTuple):
+    """One thing to read. `path` is None for a TCP address and for what is no file, for the journal the host's root."""
+
+    kind: Kind
+    name: str  # the path, unit or address, as the user knows it
+    path: Path | None
+
+
+class Access(NamedTuple):
+    """What became of trying; `reason` is a sentence's end, empty if all is well."""
+
+    source: Source
+    verdict: Verdict
+    reason: str = ""
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether something has to be done about it; what is missing may still come."""
+        return self.verdict in ("denied", "unusable")
+
+
+def sources(instance: Instance) -> Iterator[Source]:
+    """Yield everything of the instance that can be read, its configuration first."""
+    options = instance.options
+    faulty = {fault.path for fault in options.faults}
+    for file in options.files:
+        if str(file) not in faulty:
+            yield Source("config", str(file), instance.root / str(file).lstrip("/"))
+    if instance.log:
+        yield Source("log", str(options.log), instance.log)
+    if instance.journal:
+        yield Source("journal", instance.journal, instance.root)
+    if instance.status:
+        yield Source("status", str(options.status), instance.status)
+    for record in instance.records:
+        yield Source("hooks", str(record), record)
+    if options.management and options.management.address:
+        address = options.management.address
+        if isinstance(address, UnixAddress):
+            yield Source("management", address.path, instance.root / address.path.lstrip("/"))
+        else:
+            yield Source("management", f"{address.host}:{address.port}", None)
+    for certificate in instance.certificates:
+        if certificate.path:
+            yield Source("certificate", str(certificate.path), instance.outside(certificate.path))
+
+
+def accesses(instance: Instance) -> list[Access]:
+    """Return how this process fares with each source, after what of the configuration could not be read."""
+    faults = [_fault(instance, fault) for fault in instance.options.faults]
+    return faults + [try_source(source) for source in sources(instance)]
+
+
+def _fault(instance: Instance, fault: Fault) -> Access:
+    path = instance.outside(PurePosixPath(fault.path)) if fault.path.startswith("/") else None
+    verdict: Verdict = "denied" if path and fault.reason == os.strerror(errno.EACCES) else "unusable"
+    return Access(Source("config", fault.path, path), verdict, fault.reason)
+
+
+def try_source(source: Source) -> Access:
+    """Open it for reading, and close it again; a management socket is not connected to, as it serves one client."""
+    if source.path is None:
+        return Access(source, "ok")
+    if source.kind == "journal":
+        return _try_journal(source, source.path)
+    try:
+        if source.kind == "management":
+            if not os.access(source.path, os.W_OK, effective_ids=True):
+                os.stat(source.path)  # raises why; if it does not, the socket itself is closed to us
+                return Access(source, "denied", os.strerror(errno.EACCES))
+        else:
+            os.close(os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
+    except (FileNotFoundError, NotADirectoryError):
+        return Access(source, "missing", "it is not there")
+    except OSError as error:
+        return Access(source, "denied", error.strerror or str(error))
+    return Access(source, "ok")
+
+
+def _try_journal(source: Source, root: Path) -> Access:
+    """Look at the journal's files: journalctl shows a user what he may read, which can be nothing, without an error."""
+    denied = False
+    for folder in JOURNAL_FOLDERS:
+        try:
+            files = list((root / folder).glob("*/system.journal"))
+        except OSError:
+            denied = True
+            continue
+        for file in files:
+            if os.access(file, os.R_OK, effective_ids=True):
+                return Access(source, "ok")
+            denied = True
+    if denied:
+        return Access(source, "denied", os.strerror(errno.EACCES))
+    return Access(source, "missing", "this host has no journal")

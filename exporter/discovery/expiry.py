@@ -1,0 +1,37 @@
+"""When the certificates and revocation lists of instances end, as far as they can be read."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from exporter.discovery.finder import read_text
+from exporter.discovery.instance import Instance
+from exporter.discovery.options import Certificate, CertificateKind
+from exporter.openvpn.certificates import certificate_expiries, crl_expiries
+
+
+class Expiry(NamedTuple):
+    """The earliest end in one file or inline block, in Unix seconds."""
+
+    server: str
+    kind: CertificateKind
+    time: float
+
+
+def expiries(instances: Sequence[Instance]) -> Iterator[Expiry]:
+    """Yield one for each certificate that can be read and is one; what cannot be read is reported as a source."""
+    for instance in instances:
+        for certificate in instance.certificates:
+            try:
+                times = _times(instance, certificate)
+            except (OSError, ValueError):
+                continue
+            if times:
+                yield Expiry(instance.name, certificate.kind, min(times))
+
+
+def _times(instance: Instance, certificate: Certificate) -> list[float]:
+    if certificate.path is None:
+        data = (certificate.inline or "").encode(errors="surrogateescape")
+    else:
+        data = read_text(instance.root, certificate.path).encode(errors="surrogateescape")
+    return crl_expiries(data) if certificate.kind == "crl" else certificate_expiries(data)

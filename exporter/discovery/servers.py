@@ -1,0 +1,70 @@
+"""Instances as servers for the collectors, and the names that the configuration gives to them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from exporter.config.model import OpenVpnServer
+from exporter.discovery.access import Access, Kind
+from exporter.discovery.instance import Instance
+
+
+def to_server(
+    instance: Instance, accesses: Sequence[Access], previous: OpenVpnServer | None, *, management: bool
+) -> OpenVpnServer:
+    """Return what the collectors are to watch: whatever is there and can be read, or is not there yet.
+
+    What `previous` had is kept even if it can no longer be read, so that its collector reports that. With `management`
+    the management interface is polled too, unless its client has a part to play.
+    """
+    denied = {access.source.kind for access in accesses if access.is_unreadable}
+
+    def readable(kind: Kind, path: Path | None, before: Path | None) -> Path | None:
+        return path if kind not in denied or path == before else None
+
+    polled = instance.options.management if management else None
+    pollable = polled is not None and not polled.part and "management" not in denied
+    password = polled.password_file if polled and pollable else None
+    records = instance.records
+    known = previous or OpenVpnServer(instance.name)
+    return OpenVpnServer(
+        instance.name,
+        log=readable("log", instance.log, known.log),
+        journal=instance.journal if "journal" not in denied else known.journal,
+        hooks=readable("hooks", records[0] if records else None, known.hooks),
+        management=polled.address if polled and pollable else None,
+        management_password_file=instance.outside(password),
+        status=readable("status", instance.status, known.status) if instance.mode == "server" else None,
+        status_interval=float(instance.options.status_interval),
+    )
+
+
+def named_as_configured(instances: Sequence[Instance], servers: Sequence[OpenVpnServer]) -> list[Instance]:
+    """Return the instances under the names that the configuration has for them, still all different."""
+    given: dict[int, str] = {}
+    for place, instance in enumerate(instances):
+        name = next(
+            (server.name for server in servers if server.name not in given.values() and _same(instance, server)), None
+        )
+        if name is not None:
+            given[place] = name
+    taken = {server.name for server in servers} | set(given.values())
+    named = []
+    for place, instance in enumerate(instances):
+        name = given.get(place, instance.name)
+        while place not in given and name in taken:
+            name += "'"
+        taken.add(name)
+        named.append(replace(instance, name=name))
+    return named
+
+
+def _same(instance: Instance, server: OpenVpnServer) -> bool:
+    """Return whether the configuration means this instance: by anything that no two instances share."""
+    management = instance.options.management
+    return bool(
+        (server.management and management and server.management == management.address)
+        or (server.status and server.status == instance.status)
+        or (server.log and server.log == instance.log)
+        or (server.journal and server.journal == instance.unit)
+    )

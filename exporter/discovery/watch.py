@@ -1,0 +1,142 @@
+"""Discovery: looks at the host again and again, and tells when the servers to watch have changed."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from exporter.background import BackgroundThread
+from exporter.config.model import Config, OpenVpnServer
+from exporter.discovery.access import KINDS, Access, Kind, accesses
+from exporter.discovery.expiry import Expiry, expiries
+from exporter.discovery.finder import Finder
+from exporter.discovery.instance import Instance
+from exporter.discovery.processes import HiddenError
+from exporter.discovery.servers import named_as_configured, to_server
+from exporter.logs import StateLog
+from exporter.sysv.ids import user_name
+
+_log = logging.getLogger(__name__)
+
+INTERVAL: Final = 60.0  # seconds between two looks
+_REST: Final = 1.0  # seconds after which a look that was asked for begins at the latest
+
+
+class Found(NamedTuple):
+    """What one look found; `servers` are those that the collectors are to watch."""
+
+    instances: tuple[Instance, ...] = ()
+    accesses: Mapping[str, tuple[Access, ...]] = {}
+    expiries: tuple[Expiry, ...] = ()
+    servers: tuple[OpenVpnServer, ...] = ()
+    problem: str | None = None  # why there may be more than was found
+
+    def unreadable(self, name: str) -> dict[Kind, int]:
+        """Return how many files of each kind cannot be read, of the instance of this name."""
+        kinds = [access.source.kind for access in self.accesses[name] if access.is_unreadable]
+        return {kind: kinds.count(kind) for kind in KINDS}
+
+
+class Discovery:
+    """What runs, as of the last look; any thread may ask."""
+
+    def __init__(self, finder: Finder, config: Config, *, enabled: bool) -> None:
+        """`config`: the file's, which may name servers itself."""
+        self._finder = finder
+        self._config = config
+        self._enabled = enabled
+        self._found: Found | None = None
+        self._due = 0.0
+        self._on_change: Callable[[Config], None] = lambda _: None
+        self._state_log = StateLog(_log)
+        self._thread = BackgroundThread("discovery", self._round)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it looks at all."""
+        return self._enabled
+
+    @property
+    def found(self) -> Found | None:
+        """The last look; None before the first one has ended."""
+        return self._found
+
+    @property
+    def fault(self) -> str | None:
+        """Why the last look failed, or may have missed something."""
+        return self._thread.fault or (self._found.problem if self._found else None)
+
+    def start(self, on_change: Callable[[Config], None]) -> None:
+        """Look now and every minute; `on_change` gets each configuration that differs from the one before."""
+        self._on_change = on_change
+        if self._enabled:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._thread.stop()
+
+    def hurry(self) -> None:
+        """Look again within a second: an OpenVPN has come or gone."""
+        self._due = 0.0
+
+    def completed(self, config: Config) -> Config:
+        """Adopt the file's configuration; return it with the servers that were found, if it names none."""
+        self._config = config
+        self.hurry()
+        return self._complete()
+
+    def look(self) -> Config:
+        """Look once, without a word in the log; return the configuration with what was found."""
+        before = {server.name: server for server in self._found.servers} if self._found else {}
+        instances: tuple[Instance, ...] = ()
+        problem = None
+        try:
+            instances = tuple(named_as_configured(self._finder.find(), self._config.servers))
+        except HiddenError as error:
+            problem = f"{error}: mount it without, or name `servers` in the configuration"
+        except OSError as error:
+            problem = f"cannot look for OpenVPN: {error}"
+        tried = {instance.name: tuple(accesses(instance)) for instance in instances}
+        servers = tuple(
+            to_server(
+                instance, tried[instance.name], before.get(instance.name), management=self._config.discovery.management
+            )
+            for instance in instances
+            if instance.mode in ("server", "unknown")
+        )
+        self._found = Found(instances, tried, tuple(expiries(instances)), servers, problem)
+        return self._complete()
+
+    def _complete(self) -> Config:
+        if self._config.servers or self._found is None or not self._enabled:
+            return self._config
+        return replace(self._config, servers=self._found.servers)
+
+    def _round(self) -> float:
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + INTERVAL
+            before = self._complete()
+            after = self.look()
+            self.report()
+            if after != before:
+                self._on_change(after)
+        return _REST
+
+    def report(self) -> None:
+        """Log what the last look could not read, if that is new."""
+        found = self._found or Found()
+        for instance in found.instances:
+            denied = [access for access in found.accesses[instance.name] if access.is_unreadable]
+            topic = f"{instance.name} unreadable"
+            if denied:
+                what = "; ".join(f"{access.source.name}: {access.reason}" for access in denied)
+                message = (
+                    f"OpenVPN {instance.name!r}: not everything can be read: {what}. "
+                    f"What to do about it shows, run as root: openvpn-mq-check --as {user_name(os.geteuid())}"
+                )
+                self._state_log.problem(topic, message, server=instance.name)
+            else:
+                self._state_log.resolved(topic, f"OpenVPN {instance.name!r}: everything can be read now")

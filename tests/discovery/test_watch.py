@@ -1,0 +1,210 @@
+"""What the collectors are given to watch, and what is said of what cannot be read."""
+
+import contextlib
+import logging
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.config.model import Config, DiscoveryOptions, OpenVpnServer, UnixAddress
+from exporter.discovery.access import KINDS
+from tests.discovery.hosts import Host
+from tests.support.needs import need, need_root
+from tests.support.openvpn import wait_until
+
+SERVER = "dev tun\nserver 10.8.0.0 255.255.255.0\ntopology subnet\n"
+POLLED = Config(discovery=DiscoveryOptions(management=True))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    host = Host(tmp_path)
+    host.file("/var/log/journal/0123/system.journal")
+    return host
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up root's rights for a while."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def run(host: Host, text: str, pid: int = 500, name: str = "vpn") -> None:
+    """Start an OpenVPN with this configuration."""
+    host.file(f"/etc/openvpn/{name}.conf", text)
+    group = f"/system.slice/openvpn@{name}.service"
+    host.process(pid, ["openvpn", "--config", f"/etc/openvpn/{name}.conf"], cgroup=group, cwd="/")
+
+
+def test_a_server_with_everything(host: Host) -> None:
+    host.file("/run/m.sock")
+    text = "log /var/log/vpn.log\nstatus /run/st 5\nmanagement /run/m.sock unix /etc/pw\n"
+    run(host, SERVER + text + 'client-connect "/usr/bin/openvpn-mq-hook --record /var/log/hooks.jsonl -- /x"\n')
+    assert host.discovery(POLLED).look().servers == (
+        OpenVpnServer(
+            "vpn",
+            log=host.root / "var/log/vpn.log",
+            hooks=host.root / "var/log/hooks.jsonl",
+            management=UnixAddress("/run/m.sock"),
+            management_password_file=host.root / "etc/pw",
+            status=host.root / "run/st",
+            status_interval=5.0,
+        ),
+    )
+
+
+def test_management_is_polled_on_request_only(host: Host) -> None:
+    host.file("/run/m.sock")
+    run(host, SERVER + "management /run/m.sock unix\n")
+    assert host.discovery().look().servers[0].management is None
+    assert host.discovery(POLLED).look().servers[0].management is not None
+
+
+def test_management_is_never_polled_if_its_client_has_a_part(host: Host) -> None:
+    host.file("/run/m.sock")
+    run(host, SERVER + "management /run/m.sock unix\nmanagement-client-auth\n")
+    assert host.discovery(POLLED).look().servers[0].management is None
+
+
+def test_clients_are_listed_and_not_watched(host: Host) -> None:
+    run(host, "client\nremote example.com\nstatus /run/st\n")
+    discovery = host.discovery()
+    assert discovery.look().servers == ()
+    assert discovery.found
+    assert [one.mode for one in discovery.found.instances] == ["client"]
+
+
+def test_the_configurations_servers_win_and_give_their_names(host: Host) -> None:
+    """Found by what no two instances share; who is not in the configuration cannot take a name of it."""
+    run(host, SERVER + "status /run/a\n", 500, "a")
+    run(host, SERVER, 501, "berlin")
+    config = Config(servers=(OpenVpnServer("berlin", status=host.root / "run/a"), OpenVpnServer("rome")))
+    discovery = host.discovery(config)
+    assert discovery.look() == config
+    assert discovery.found
+    names = {one.name: one.config for one in discovery.found.instances}
+    assert names == {"berlin": "/etc/openvpn/a.conf", "berlin'": "/etc/openvpn/berlin.conf"}
+
+
+def test_a_reload_keeps_what_was_found(host: Host) -> None:
+    """A new file without servers gets them; one with servers has its own."""
+    run(host, SERVER)
+    discovery = host.discovery()
+    found = discovery.look().servers
+    assert discovery.completed(Config()).servers == found
+    own = Config(servers=(OpenVpnServer("own"),))
+    assert discovery.completed(own) == own
+
+
+def test_instances_come_and_go(host: Host) -> None:
+    """Everybody is told once per change, and of nothing else."""
+    told: list[list[str]] = []
+    discovery = host.discovery()
+    run(host, SERVER, 500, "a")
+    discovery.start(lambda config: told.append([server.name for server in config.servers]))
+    try:
+        wait_for(told, 1)
+        run(host, SERVER, 501, "b")
+        discovery.hurry()
+        wait_for(told, 2)
+        discovery.hurry()
+        host.end(500)
+        wait_for(told, 3)
+    finally:
+        discovery.stop()
+    assert told == [["a"], ["a", "b"], ["b"]]
+    assert discovery.fault is None
+
+
+def wait_for(told: list[list[str]], count: int) -> None:
+    """Wait until so many changes were told."""
+    wait_until(lambda: len(told) >= count, f"{count} changes; told {told}")
+
+
+def test_hidden_processes_are_a_fault_with_a_remedy(host: Host) -> None:
+    host.end(1)
+    discovery = host.discovery()
+    assert discovery.look() == Config()
+    assert discovery.fault is not None
+    assert "hidepid" in discovery.fault
+    assert "`servers`" in discovery.fault
+
+
+def test_what_cannot_be_read_is_counted_and_logged_once(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    """As nobody: the folder of the status file is closed, the log is not there yet."""
+    need_root()
+    run(host, SERVER + "status /run/closed/st\nlog /var/log/vpn.log\nca /etc/ca\n")
+    host.file("/run/closed/st").parent.chmod(0o710)
+    host.file("/etc/ca", mode=0o600)
+    for folder in (host.root, *host.root.parents):
+        if folder.stat().st_mode & 0o001 == 0:
+            folder.chmod(folder.stat().st_mode | 0o011)  # pytest's folders are root's alone
+    discovery = host.discovery()
+    caplog.set_level(logging.INFO)
+    with as_nobody():
+        first = discovery.look()
+        discovery.report()
+        discovery.look()
+        discovery.report()
+    assert discovery.found
+    assert discovery.found.unreadable("vpn") == {**dict.fromkeys(KINDS, 0), "status": 1, "certificate": 1}
+    assert (first.servers[0].status, first.servers[0].log) == (None, host.root / "var/log/vpn.log")
+    (line,) = [record.message for record in caplog.records]
+    assert "/run/closed/st: Permission denied; /etc/ca: Permission denied" in line
+    assert "openvpn-mq-check --as nobody" in line
+
+    discovery.look()  # as root, who may
+    discovery.report()
+    assert caplog.records[-1].message.endswith("everything can be read now")
+    assert discovery.found.unreadable("vpn")["status"] == 0
+    with as_nobody():
+        last = discovery.look()
+    assert last.servers[0].status == host.root / "run/closed/st"  # its collector is to report what it had
+
+
+def test_a_host_without_a_journal(host: Host) -> None:
+    host.file("/var/log/journal/0123/system.journal").unlink()
+    run(host, SERVER)
+    discovery = host.discovery()
+    discovery.look()
+    assert discovery.found
+    verdicts = [access.verdict for access in discovery.found.accesses["vpn"] if access.source.kind == "journal"]
+    assert verdicts == ["missing"]
+
+
+def test_when_certificates_end(host: Host, tmp_path: Path) -> None:
+    """The earliest of each file, read from files and inline blocks; openssl tells the truth."""
+    need("openssl")
+    pems, ends = [], []
+    for days in (5, 3):
+        command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days {days} -subj /CN=x"
+        file = tmp_path / f"{days}.pem"
+        subprocess.run([*command.split(), "-keyout", os.devnull, "-out", str(file)], check=True, capture_output=True)
+        pems.append(file.read_text())
+        shown = subprocess.run(
+            ["openssl", "x509", "-in", str(file), "-noout", "-enddate", "-dateopt", "iso_8601"],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        ends.append(datetime.fromisoformat(shown.strip().partition("=")[2]).timestamp())
+    host.file("/etc/ca.crt", "".join(pems))
+    run(host, SERVER + f"ca /etc/ca.crt\n<cert>\n{pems[0]}</cert>\ncrl-verify /etc/none.pem\n")
+    discovery = host.discovery()
+    discovery.look()
+    assert discovery.found
+    assert [(one.server, one.kind, one.time) for one in discovery.found.expiries] == [
+        ("vpn", "ca", ends[1]),
+        ("vpn", "cert", ends[0]),
+    ]
