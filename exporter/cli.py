@@ -15,9 +15,10 @@ from exporter.app import App, print_once
 from exporter.collectors.process import revision
 from exporter.collectors.registry import COLLECTORS
 from exporter.config import load as config_load
-from exporter.config.flags import address, url_path, value
+from exporter.config.flags import address, requests, url_path, value
 from exporter.config.model import Address, Config, OpenVpnServer, Settings
 from exporter.errors import BadInputError, RefusedError
+from exporter.web.live import LiveWebConfig
 
 PROGRAM: Final = "openvpn-mq-exporter"
 
@@ -29,11 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.set_up(options.log_level, options.log_format)
         settings = _settings(options)
         if options.config_check:
+            LiveWebConfig(settings.web_config_file)
             print(f"{options.config_file or 'no configuration file'}: OK")
         elif options.once:
             print_once(settings, sys.stdout.buffer)
         else:
-            App(settings).run()
+            App(settings, lambda: _settings(options).config).run()
     except (BadInputError, RefusedError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_status
@@ -65,8 +67,21 @@ def command_line() -> argparse.ArgumentParser:
     web = parser.add_argument_group("web")
     web.add_argument(
         "--web.listen-address", dest="listen", metavar="HOST:PORT", action="append", type=value(address),
-        help="where to listen; may be given several times; IPv6 as [::1]:10049 (default :10049)",
+        help="where to listen; may be given several times; IPv6 as [::1]:10049; unix:/PATH for a proxy on this host "
+        "(default :10049)",
     )  # fmt: skip  # one line of arguments and one of help, here and below
+    web.add_argument(
+        "--web.systemd-socket", dest="systemd_socket", action="store_true",
+        help="serve the sockets that systemd listens on, instead of --web.listen-address",
+    )  # fmt: skip
+    web.add_argument(
+        "--web.config.file", dest="web_config_file", metavar="PATH", type=Path,
+        help="TLS, passwords and headers, in the format of Prometheus's exporter-toolkit (docs/web.md)",
+    )  # fmt: skip
+    web.add_argument(
+        "--web.max-requests", dest="max_requests", metavar="N", type=value(requests), default=40,
+        help="scrapes that may be under way at once, 0 = any number; one more gets status 503 (default %(default)s)",
+    )  # fmt: skip
     web.add_argument(
         "--web.telemetry-path", dest="telemetry_path", metavar="PATH", default="/metrics", type=value(url_path),
         help="where the metrics are served (default %(default)s)",
@@ -132,6 +147,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         config=config,
         listen=tuple(options.listen or [Address("", 10049)]),
+        systemd_socket=options.systemd_socket,
+        web_config_file=options.web_config_file,
+        max_requests=options.max_requests,
         telemetry_path=options.telemetry_path,
         exporter_metrics=options.exporter_metrics,
         collectors={name: on for name, on in switched.items() if on is not None},

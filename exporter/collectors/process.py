@@ -1,9 +1,6 @@
-"""What the exporter says of itself: build, configuration, its own HTTP requests, its process."""
+"""Metrics of the exporter itself: its build and its process."""
 
 import platform
-import threading
-import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,25 +16,6 @@ BUILD_INFO: Final = Metric(
     "Version and commit of the exporter, and of the Python that runs it; always 1.",
     ("version", "revision", "pythonversion"),
 )
-CONFIG_SUCCESSFUL: Final = Metric(
-    "openvpn_mq_exporter_config_last_reload_successful",
-    "gauge",
-    "1 where the configuration was taken the last time it was read.",
-)
-CONFIG_SUCCESS_TIME: Final = Metric(
-    "openvpn_mq_exporter_config_last_reload_success_timestamp_seconds",
-    "gauge",
-    "When a configuration was last taken.",
-)
-REQUESTS: Final = Metric(
-    "promhttp_metric_handler_requests_total",
-    "counter",
-    "Requests for the metrics that were answered, by HTTP status code.",
-    ("code",),
-)
-IN_FLIGHT: Final = Metric(
-    "promhttp_metric_handler_requests_in_flight", "gauge", "Requests for the metrics that are being answered."
-)
 
 
 def revision() -> str:
@@ -48,55 +26,17 @@ def revision() -> str:
         return "unknown"
 
 
-_CODES: Final = ("200", "400", "500", "503")
+class ProcessMetrics:
+    """One per process."""
 
-
-class SelfMetrics:
-    """One a process; the web side counts its requests here."""
-
-    def __init__(self, procfs: Path, *, exporter_metrics: bool) -> None:
-        """`exporter_metrics`: with promhttp_*, process_* and python_info."""
-        self._config_time = time.time()
-        self._open = 0
-        self._idle = threading.Condition()
-        self._requests = REQUESTS.counter()
-        for code in _CODES:
-            self._requests.labels(code)
-        self._in_flight = IN_FLIGHT.gauge()
+    def __init__(self, procfs: Path, *, library: bool) -> None:
+        """`library`: with process_* and python_info of prometheus_client."""
         self._registry = CollectorRegistry()
-        if exporter_metrics:
+        if library:
             ProcessCollector(proc=str(procfs), registry=self._registry)
             PlatformCollector(registry=self._registry)
-            self._registry.register(self._requests)
-            self._registry.register(self._in_flight)
 
-    def begin(self) -> None:
-        """A request for the metrics came."""
-        with self._idle:
-            self._open += 1
-        self._in_flight.inc()
-
-    def end(self, code: int) -> None:
-        """It was answered with this status."""
-        self._in_flight.dec()
-        self._requests.labels(str(code)).inc()
-        with self._idle:
-            self._open -= 1
-            self._idle.notify_all()
-
-    def wait_idle(self, seconds: float) -> bool:
-        """Wait until no request is being answered; False where that takes longer."""
-        with self._idle:
-            return self._idle.wait_for(lambda: self._open == 0, seconds)
-
-    def families(self) -> list[Family]:
-        """What identifies this run."""
-        return [
-            BUILD_INFO.family([1], [exporter.__version__], [revision()], [platform.python_version()]),
-            CONFIG_SUCCESSFUL.family([1]),
-            CONFIG_SUCCESS_TIME.family([self._config_time]),
-        ]
-
-    def client_metrics(self) -> Iterable[LibraryMetric]:
-        """What prometheus_client holds."""
-        return self._registry.collect()
+    def collect(self) -> list[Family | LibraryMetric]:
+        """Return what identifies this run, and what it uses."""
+        build = BUILD_INFO.family([1], [exporter.__version__], [revision()], [platform.python_version()])
+        return [build, *self._registry.collect()]

@@ -4,11 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from functools import partial
 from typing import Final
 
 from prometheus_client import Metric as LibraryMetric
 
 from exporter.collectors.base import Collector, PartialResultError
+from exporter.collectors.flight import CollectorThread, Outcome
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config
 from exporter.exposition.families import Family, Metric
@@ -30,15 +33,17 @@ SUCCESS: Final = Metric(
 )
 
 
-_STOP_WITHIN: Final = 1.5  # seconds; what hangs for longer is left behind: its threads are daemons
+_STOP_WITHIN: Final = 1.0  # seconds; what hangs for longer is left behind: its threads are daemons
+_TIMEOUT: Final = 20.0  # seconds for a gathering, if nobody says how long the client waits
 
 
 class Runner:
-    """Asks each collector in turn."""
+    """Asks all collectors side by side."""
 
     def __init__(self, collectors: Mapping[str, Collector], new_scrape: Callable[[], Scrape]) -> None:
         """`new_scrape` makes the object that the collectors of one scrape share."""
         self._collectors = collectors
+        self._threads = {name: CollectorThread(name, partial(self._collect, name)) for name in collectors}
         self._new_scrape = new_scrape
         self._state_log = StateLog(_log)
         self._reconfiguring = threading.Lock()
@@ -47,6 +52,11 @@ class Runner:
     def names(self) -> list[str]:
         """Names of the collectors that are active, in the order in which they are asked."""
         return [name for name, collector in self._collectors.items() if collector.active]
+
+    @property
+    def all_names(self) -> list[str]:
+        """Names of all collectors that are switched on, active or not."""
+        return list(self._collectors)
 
     def start(self) -> None:
         """Start every collector; one that cannot start is logged, and asked all the same."""
@@ -78,21 +88,46 @@ class Runner:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def gather(self, names: Collection[str] | None = None) -> list[Family | LibraryMetric]:
-        """Return what the active collectors (of these names, if given) hold, and how each fared. Never raises."""
+    def gather(
+        self, names: Collection[str] | None = None, timeout: float | None = None
+    ) -> list[Family | LibraryMetric]:
+        """Return what the active collectors (of these names, if given) hold, and how each fared. Never raises.
+
+        A collector that is not done within `timeout` seconds is reported as failed, and its late result is thrown away.
+        """
+        timeout = _TIMEOUT if timeout is None else timeout
+        start = time.perf_counter()
         scrape = self._new_scrape()
-        gathered: list[Family | LibraryMetric] = []
-        asked: list[str] = []
-        durations: list[float] = []
-        successes: list[int] = []
-        for name in self.names if names is None else [name for name in self.names if name in names]:
-            start = time.perf_counter()
-            families, success = self._ask(name, self._collectors[name], scrape)
-            gathered += families
-            asked.append(name)
-            durations.append(time.perf_counter() - start)
-            successes.append(success)
-        return [*gathered, DURATION.family(durations, asked), SUCCESS.family(successes, asked)]
+        asked = [name for name in self.names if names is None or name in names]
+        futures = [self._ask(name, scrape) for name in asked]
+        outcomes = [
+            self._wait(name, future, start + timeout, timeout) for name, future in zip(asked, futures, strict=True)
+        ]
+        return [
+            *(family for outcome in outcomes for family in outcome.families),
+            DURATION.family([outcome.duration for outcome in outcomes], asked),
+            SUCCESS.family([outcome.success for outcome in outcomes], asked),
+        ]
+
+    def _ask(self, name: str, scrape: Scrape) -> "Future[Outcome]":
+        try:
+            return self._threads[name].ask(scrape)
+        except RuntimeError as error:
+            self._state_log.problem(name, f"collector {name} failed: {error}", collector=name)
+            future: Future[Outcome] = Future()
+            future.set_result(Outcome([], 0, 0.0))
+            return future
+
+    def _wait(self, name: str, future: "Future[Outcome]", deadline: float, timeout: float) -> Outcome:
+        try:
+            outcome = future.result(max(0.0, deadline - time.perf_counter()))
+        except TimeoutError:
+            self._state_log.problem(
+                f"{name} in time", f"collector {name} takes longer than the scrape may", collector=name
+            )
+            return Outcome([], 0, timeout)
+        self._state_log.resolved(f"{name} in time", f"collector {name} is in time again", collector=name)
+        return outcome
 
     def _stop(self, name: str, collector: Collector) -> None:
         try:
@@ -100,7 +135,13 @@ class Runner:
         except Exception as error:  # noqa: BLE001  # logged whole; the others must go on
             _log.exception("collector does not stop", extra={"fields": {"collector": name, "error": error}})
 
-    def _ask(self, name: str, collector: Collector, scrape: Scrape) -> tuple[list[Family | LibraryMetric], int]:
+    def _collect(self, name: str, scrape: Scrape) -> Outcome:
+        """Run one collect. Never raises; called in the collector's own thread."""
+        start = time.perf_counter()
+        families, success = self._try(name, self._collectors[name], scrape)
+        return Outcome(families, success, time.perf_counter() - start)
+
+    def _try(self, name: str, collector: Collector, scrape: Scrape) -> tuple[list[Family | LibraryMetric], int]:
         try:
             families = list(collector.collect(scrape))
         except PartialResultError as fault:

@@ -18,7 +18,7 @@ class Address(NamedTuple):
 
 
 class UnixAddress(NamedTuple):
-    """`--management PATH unix`."""
+    """A unix socket: of `--management PATH unix`, or to listen on."""
 
     path: str
 
@@ -108,7 +108,10 @@ class Settings:
     """Everything that a run depends on."""
 
     config: Config = Config()
-    listen: tuple[Address, ...] = (Address("", 10049),)
+    listen: tuple[Address | UnixAddress, ...] = (Address("", 10049),)
+    systemd_socket: bool = False  # systemd listens for us; `listen` is not used then
+    web_config_file: Path | None = None
+    max_requests: int = 40  # for the metrics, at once; 0 = no limit
     telemetry_path: str = "/metrics"
     exporter_metrics: bool = True  # process_*, python_info, promhttp_*
     collectors: Mapping[str, bool] = field(default_factory=dict)  # by --collector.NAME; others as the table has them

@@ -6,7 +6,7 @@ by one `%` for all samples, which costs a twentieth of a microsecond a sample in
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client import Metric as LibraryMetric
@@ -17,6 +17,9 @@ disable_created_metrics()  # a _created series for each counter doubles the page
 Kind = Literal["gauge", "counter", "histogram"]
 
 
+_UNITS: Final = frozenset({"seconds", "bytes", "ratio"})
+
+
 class Metric(NamedTuple):
     """What one metric is: declared once, at the top of the collector that exports it."""
 
@@ -24,6 +27,12 @@ class Metric(NamedTuple):
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """The unit that the name ends with, as OpenMetrics wants it told; empty if it has none."""
+        last = self.name.removesuffix("_total").rpartition("_")[2]
+        return last if last in _UNITS else ""
 
     def family(self, values: Sequence[float], *columns: Sequence[str]) -> "Family":
         """One sample a value; `columns` are the label values, in the order of `labels`, each as long as `values`."""
@@ -33,15 +42,15 @@ class Metric(NamedTuple):
 
     def counter(self) -> Counter:
         """A counter of prometheus_client that lives on between scrapes."""
-        return Counter(self.name, self.help, self.labels, registry=None)
+        return Counter(self.name, self.help, self.labels, unit=self.unit, registry=None)
 
     def gauge(self) -> Gauge:
         """A gauge of prometheus_client, for what goes up and down between scrapes."""
-        return Gauge(self.name, self.help, self.labels, registry=None)
+        return Gauge(self.name, self.help, self.labels, unit=self.unit, registry=None)
 
     def histogram(self, buckets: Sequence[float]) -> Histogram:
         """A histogram of prometheus_client; buckets are upper bounds in the metric's unit, +Inf added."""
-        return Histogram(self.name, self.help, self.labels, buckets=buckets, registry=None)
+        return Histogram(self.name, self.help, self.labels, unit=self.unit, buckets=buckets, registry=None)
 
 
 class Family(NamedTuple):

@@ -69,12 +69,14 @@ def _template(metric: Metric, count: int, columns: Sequence[Sequence[str]]) -> s
 
 
 def _head(metric: Metric, *, openmetrics: bool) -> bytes:
-    title, help_text = metric.name, metric.help.replace("\\", r"\\").replace("\n", r"\n")
+    title, help_text, unit = metric.name, metric.help.replace("\\", r"\\").replace("\n", r"\n"), ""
     if openmetrics:
         help_text = help_text.replace('"', r"\"")
         if metric.kind == "counter":  # whose family is named without the _total that its samples carry
             title = title.removesuffix("_total")
-    return f"# HELP {title} {help_text}\n# TYPE {title} {metric.kind}\n".encode()
+        if metric.unit:
+            unit = f"# UNIT {title} {metric.unit}\n"
+    return f"# HELP {title} {help_text}\n# TYPE {title} {metric.kind}\n{unit}".encode()
 
 
 def _escape(cells: Sequence[str]) -> Sequence[str]:

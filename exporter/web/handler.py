@@ -1,103 +1,166 @@
-"""One connection's requests: the metrics, the landing page, or 404."""
+"""From a request to its answer: who may ask, what there is, and which thread does the work."""
 
 import logging
-import re
-import zlib
-from http.server import BaseHTTPRequestHandler
-from typing import Any, Final, NamedTuple
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Final, NamedTuple
 
-from exporter.collectors.process import SelfMetrics
-from exporter.exposition.pages import Pages, negotiate
+from exporter.exposition.pages import Pages, Query
+from exporter.web.accept import content_type, wants_gzip
+from exporter.web.auth import Authenticator, credentials
+from exporter.web.live import LiveWebConfig
+from exporter.web.query import read_query
+from exporter.web.request import BadRequestError, Request
+from exporter.web.requests import RequestAccounting
+from exporter.web.response import Response, plain
+from exporter.web.workers import Workers
 
 _log = logging.getLogger(__name__)
 
-_GZIP_LEVEL: Final = 1  # nine times faster than the default on a page of 18 MB, for a fifth more bytes
+_THREADS: Final = 8  # scrapes at once share one gathering, so that more would only wait for each other
+_WAITING: Final = 600
+_PASSWORDS_WAITING: Final = 32  # at a tenth of a second each, a queue that is longer is of no use to anybody
+_CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="openvpn-mq-exporter", charset="UTF-8"')
+
+Answer = Callable[[Response], None]
 
 
-class Site(NamedTuple):
+class Endpoints(NamedTuple):
     """What is served."""
 
     telemetry_path: str
-    landing: bytes
     pages: Pages
-    self_metrics: SelfMetrics
+    collectors: Callable[[], Collection[str]]  # that are switched on, for collect[] and exclude[]
+    landing: Callable[[], bytes]
+    reload: Callable[[], str | None]  # returns why it failed
+    is_ready: Callable[[], bool]
 
 
-def accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip."""
-    for part in header.lower().split(","):
-        coding, _, parameters = part.partition(";")
-        if coding.strip() in ("gzip", "*"):
-            return not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", parameters)
-    return False
+class Handler:
+    """Answers requests. `handle` is called from the server's one thread, and so never waits."""
 
+    def __init__(self, endpoints: Endpoints, live: LiveWebConfig, accounting: RequestAccounting) -> None:
+        self._endpoints = endpoints
+        self._live = live
+        self._accounting = accounting
+        self._workers = Workers("request", _THREADS, _WAITING)
+        self._passwords = Workers("password", 1, _PASSWORDS_WAITING)
+        self._reloading = threading.Lock()
 
-def compress(parts: list[bytes]) -> list[bytes]:
-    """The same page, gzipped; part by part, as one large piece would double the memory."""
-    squeeze = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    return [*filter(None, map(squeeze.compress, parts)), squeeze.flush()]
+    def handle(self, request: Request, answer: Answer, *, trusted: bool) -> None:
+        """Have the request answered, now or later, by whichever thread. `trusted`: no password, not counted."""
+        state = self._live.current
 
+        def finish(response: Response) -> None:
+            _log.debug(
+                "request", extra={"fields": {"request": f"{request.method} {request.path}", "status": response.status}}
+            )
+            answer(replace(response, headers=(*response.headers, *state.config.headers)))
 
-class Handler(BaseHTTPRequestHandler):
-    """Speaks HTTP/1.1 and keeps the connection open for the next scrape."""
-
-    protocol_version = "HTTP/1.1"
-    server_version = "openvpn-mq-exporter"
-    sys_version = ""
-    timeout = 30  # seconds without a byte, in either direction, after which a connection is closed
-    wbufsize = 64 * 1024
-    disable_nagle_algorithm = True  # or the last piece of a page waits for the client to acknowledge the one before
-
-    @property
-    def site(self) -> Site:
-        """What the server serves."""
-        site: Site = self.server.site  # type: ignore[attr-defined]  # Server of server.py, which imports this module
-        return site
-
-    def do_GET(self) -> None:  # http.server's name
-        """Any GET."""
-        path = self.path.partition("?")[0]
-        if path == self.site.telemetry_path:
-            self._metrics()
-        elif path == "/":
-            self._answer(200, "text/html; charset=utf-8", [self.site.landing])
+        if trusted:
+            self._route(request, finish, trusted=True)
+        elif state.limiter and not state.limiter.allow():
+            finish(plain(429, "Too Many Requests"))
+        elif state.authenticator:
+            self._authenticate(request, state.authenticator, finish)
         else:
-            self._answer(404, "text/plain; charset=utf-8", [b"404 page not found\n"])
+            self._route(request, finish, trusted=False)
 
-    do_HEAD = do_GET  # noqa: N815  # likewise; _answer leaves the body out
+    def _authenticate(self, request: Request, authenticator: Authenticator, finish: Answer) -> None:
+        given = credentials(request.headers.get("authorization", ""))
+        known = authenticator.remembered(given) if given else False
+        if given is None or known is False:
+            finish(plain(401, "Unauthorized", _CHALLENGE))
+        elif known:
+            self._route(request, finish, trusted=False)
+        else:
 
-    def _metrics(self) -> None:
-        self_metrics = self.site.self_metrics
-        self_metrics.begin()
-        code = 500
+            def check() -> None:
+                if authenticator.check(given):
+                    self._route(request, finish, trusted=False)
+                else:
+                    finish(plain(401, "Unauthorized", _CHALLENGE))
+
+            self._submit(self._passwords, check, finish)
+
+    def _route(self, request: Request, finish: Answer, *, trusted: bool) -> None:
+        path, endpoints = request.path, self._endpoints
+        if path == endpoints.telemetry_path:
+            if _allows(request, finish, "GET", "HEAD"):
+                self._metrics(request, finish, trusted=trusted)
+        elif path == "/-/reload":
+            if _allows(request, finish, "POST"):
+                self._submit(self._workers, lambda: self._reload(finish), finish)
+        elif path not in ("/", "/-/healthy", "/-/ready"):
+            finish(plain(404, "404 page not found"))
+        elif not _allows(request, finish, "GET", "HEAD"):
+            pass
+        elif path == "/":
+            page = lambda: finish(Response(200, "text/html; charset=utf-8", [endpoints.landing()]))  # noqa: E731
+            self._submit(self._workers, page, finish)
+        elif path == "/-/ready" and not endpoints.is_ready():
+            finish(plain(503, "openvpn-mq-exporter is not ready"))
+        else:
+            finish(plain(200, f"openvpn-mq-exporter is {path.removeprefix('/-/')}"))
+
+    def _submit(self, workers: Workers, job: Callable[[], None], finish: Answer) -> None:
+        def guarded() -> None:
+            try:
+                job()
+            except Exception:  # noqa: BLE001  # logged whole; the client gets an answer
+                _log.exception("cannot answer a request")
+                finish(plain(500, "the page could not be made; the log says why"))
+
+        if not workers.submit(guarded):
+            finish(plain(503, "too many requests are waiting, try again later", ("Retry-After", "1")))
+
+    def _reload(self, finish: Answer) -> None:
+        if not self._reloading.acquire(blocking=False):
+            finish(plain(503, "a reload is under way, try again later", ("Retry-After", "1")))
+            return
         try:
-            zipped = accepts_gzip(self.headers.get("Accept-Encoding", ""))
-            form = negotiate(self.headers.get("Accept", ""))
-            parts = self.site.pages.page(form, compressed=zipped)
-            code = 200
-            headers = {"Vary": "Accept, Accept-Encoding"}
-            if zipped:
-                headers["Content-Encoding"] = "gzip"
-            self._answer(200, form.value, parts, headers)
-        except OSError:
-            raise  # the client's connection: there is nobody left to answer
-        except Exception:  # noqa: BLE001  # logged whole; the client gets an answer
-            _log.exception("cannot make the page")
-            self._answer(500, "text/plain; charset=utf-8", [b"the metrics could not be gathered\n"])
+            reason = self._endpoints.reload()
         finally:
-            self_metrics.end(code)
+            self._reloading.release()
+        finish(plain(500, f"failed to reload: {reason}") if reason else plain(200, "reloaded"))
 
-    def _answer(self, code: int, content_type: str, parts: list[bytes], headers: dict[str, str] | None = None) -> None:
-        self.send_response(code)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(sum(map(len, parts))))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            for part in parts:
-                self.wfile.write(part)
+    def _metrics(self, request: Request, finish: Answer, *, trusted: bool) -> None:
+        accounting = self._accounting
+        try:
+            query = read_query(request, self._endpoints.collectors())
+        except BadRequestError as error:
+            accounting.refuse(error.status)
+            finish(plain(error.status, error.reason))
+            return
+        if trusted:
+            self._submit(self._workers, lambda: finish(self._page(request, query)), finish)
+            return
+        if not accounting.begin():
+            accounting.refuse(503)
+            sentence = f"Limit of concurrent requests reached ({accounting.limit}), try again later."
+            finish(plain(503, sentence, ("Retry-After", "1")))
+            return
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's signature
-        """One line a request is too much at any level but debug."""
-        _log.debug("request", extra={"fields": {"client": self.client_address[0], "request": format % args}})
+        def counted(response: Response) -> None:
+            accounting.end(response.status)
+            finish(response)
+
+        self._submit(self._workers, lambda: counted(self._page(request, query)), counted)
+
+    def _page(self, request: Request, query: Query) -> Response:
+        zipped = wants_gzip(request.headers.get("accept-encoding", ""))
+        kind = content_type(request.headers.get("accept", ""))
+        parts = self._endpoints.pages.page(kind.form, query, compressed=zipped)
+        headers = [("Vary", "Accept, Accept-Encoding")]
+        if zipped:
+            headers.append(("Content-Encoding", "gzip"))
+        return Response(200, kind.header, parts, tuple(headers))
+
+
+def _allows(request: Request, finish: Answer, *methods: str) -> bool:
+    """Return whether the method is one of these; answer 405 if not."""
+    if request.method in methods:
+        return True
+    finish(plain(405, "Method Not Allowed", ("Allow", ", ".join(methods))))
+    return False

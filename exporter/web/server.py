@@ -1,92 +1,253 @@
-"""Listening: one thread a connection, a bounded number of them, none waiting for another."""
+"""The thread that serves all connections; it never waits for one of them, and never does a request's work."""
 
+import contextlib
 import logging
+import resource
+import selectors
 import socket
-import sys
 import threading
-from http.server import ThreadingHTTPServer
-from typing import Any, Final
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
 
-from exporter.config.model import Address
-from exporter.errors import RefusedError
-from exporter.web.handler import Handler, Site
+from exporter.logs import StateLog
+from exporter.web.connection import ClosedError, Connection, Phase
+from exporter.web.handler import Handler
+from exporter.web.listen import Listener, close
+from exporter.web.live import LiveWebConfig
+from exporter.web.request import BadRequestError, Request, take_request
+from exporter.web.response import Response, encode, plain
 
 _log = logging.getLogger(__name__)
 
-_MOST_CONNECTIONS: Final = 256  # threads; a Prometheus needs one
+_MAX_CONNECTIONS: Final = 600
+_ACCEPTS: Final = 64  # per turn
+_SWEEP: Final = 0.25  # seconds between two looks for connections that are past their deadline
+# How long a client may take, in seconds:
+_HANDSHAKE: Final = 10.0
+_HEAD: Final = 10.0  # for a whole request, from its first byte
+_IDLE: Final = 300.0  # between two requests; Prometheus comes back long before
+_WRITING: Final = 60.0  # to take the whole answer
+_DRAINING: Final = 2.0
 
 
-class Server(ThreadingHTTPServer):
-    """One listening socket, accepted from in a thread of its own."""
+class Server:
+    """Serves listening sockets from one thread.
 
-    daemon_threads = True
-    block_on_close = False  # stop() waits for answers under way itself, and not for idle connections
-    request_queue_size = 128
-    site: Site
+    The number of connections is bounded: if there are too many, the one that has waited longest for its client is
+    closed in favour of a new one, first of those that were never served. So clients that say nothing keep nobody out.
+    """
 
-    def __init__(self, address: Address, site: Site) -> None:
-        """Bind and listen. Raises RefusedError where the system says no."""
-        self.site = site
-        self._places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="accept", daemon=True)
-        host, port = address
-        try:
-            self._resolve(host, port)
-            super().__init__((host or self._any, port), Handler)
-        except OSError as error:
-            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            raise RefusedError(
-                f"cannot listen on {where}: {error.strerror or error}; choose another --web.listen-address"
-            ) from None
-        except OverflowError:
-            raise RefusedError(f"cannot listen on port {port}: it is not one of 0 to 65535") from None
-
-    def _resolve(self, host: str, port: int) -> None:
-        self._any = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  # the default of every exporter
-        found = socket.getaddrinfo(host or self._any, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family = found[0][0]
-
-    def server_bind(self) -> None:
-        """An empty host serves IPv4 on the IPv6 socket too; [::] given as such does so as well, as in Go."""
-        if self.address_family == socket.AF_INET6:
-            dual = self.server_address[0] == "::"
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+    def __init__(self, listeners: Iterable[Listener], handler: Handler, live: LiveWebConfig) -> None:
+        """The sockets listen already; nothing is accepted yet."""
+        self._listeners = list(listeners)
+        self._handler = handler
+        self._live = live
+        self._selector = selectors.DefaultSelector()
+        self._connections: set[Connection] = set()
+        self._max_connections = min(_MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._woken, self._waker = socket.socketpair()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._stop_by: float | None = None
+        self._state_log = StateLog(_log)
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
         """Accept connections from now on."""
-        host, port = self.server_address[:2]
-        where = f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
-        _log.info("listening", extra={"fields": {"address": where}})
+        for end in (self._woken, self._waker):
+            end.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._do_calls)
+        for listener in self._listeners:
+            self._selector.register(listener.socket, selectors.EVENT_READ, partial(self._accept, listener))
+            _log.info("listening", extra={"fields": {"address": listener.name}})
         self._thread.start()
 
-    def stop(self) -> None:
-        """Accept no more, and close the socket; threads that answer go on."""
-        if self._thread.is_alive():
-            self.shutdown()
-        self.server_close()
+    def stop(self, within: float) -> bool:
+        """Accept no more, finish the answers under way; return whether that was done in time."""
+        if not self._thread.is_alive():
+            self._close_listeners()
+            return True
+        self._call(partial(self._start_stop, time.monotonic() + within))
+        self._thread.join(within + 0.5)
+        return not self._thread.is_alive()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand the connection to a thread of its own, or close it if there are too many."""
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+    def connect(self) -> socket.socket:
+        """Return our end of a connection to this server that needs neither TLS nor password. Any thread may call it."""
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        self._call(partial(self._add, Connection(theirs, None, time.monotonic() + _HEAD, trusted=True)))
+        return ours
+
+    def _call(self, function: Callable[[], None]) -> None:
+        """Have the server's thread do something. Any thread may call it."""
+        self._calls.append(function)
+        with contextlib.suppress(OSError):  # full: it is awake anyway; closed: it has stopped
+            self._waker.send(b"\0")
+
+    def _run(self) -> None:
+        sweep_at = 0.0
+        while self._stop_by is None or (self._is_busy() and time.monotonic() < self._stop_by):
+            for key, _events in self._selector.select(_SWEEP):
+                self._guard(partial(self._step, key.data) if isinstance(key.data, Connection) else key.data)
+            if (now := time.monotonic()) >= sweep_at:
+                self._sweep(now)
+                sweep_at = now + _SWEEP
+        for connection in list(self._connections):
+            self._close(connection, "the exporter stops")
+        self._selector.close()
+        self._woken.close()
+        self._waker.close()
+
+    def _guard(self, function: Callable[[], None]) -> None:
         try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread was started that would release it; the server closes the connection
-            self._places.release()
+            function()
+        except Exception:  # noqa: BLE001  # logged whole; the thread must live on for all other connections
+            _log.exception("connection failed")
+
+    def _do_calls(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+        while self._calls:
+            self._guard(self._calls.popleft())
+
+    def _is_busy(self) -> bool:
+        return any(each.phase in (Phase.ANSWERING, Phase.WRITING) for each in self._connections)
+
+    def _start_stop(self, stop_by: float) -> None:
+        self._stop_by = stop_by
+        for listener in self._listeners:
+            self._selector.unregister(listener.socket)
+        self._close_listeners()
+        for connection in list(self._connections):
+            connection.close_after = True
+            if connection.phase in (Phase.HANDSHAKE, Phase.READING):
+                self._close(connection, "the exporter stops")
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            close(listener)
+
+    def _accept(self, listener: Listener) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                sock, _address = listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # no descriptor or memory left, or the client has gone again
+                if not self._evict():
+                    self._state_log.problem("accept", f"cannot accept connections: {error.strerror}")
+                return
+            self._state_log.resolved("accept", "connections are accepted again")
+            if len(self._connections) >= self._max_connections and not self._evict():
+                sock.close()
+                continue
+            sock.setblocking(False)
+            if not listener.is_local:
+                # Or the last piece of a page waits for the client to acknowledge the one before.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tls = None if listener.is_local else self._live.current.tls
+            self._add(Connection(sock, tls, time.monotonic() + (_HANDSHAKE if tls else _HEAD)))
+
+    def _evict(self) -> bool:
+        waiting = [each for each in self._connections if each.phase in (Phase.HANDSHAKE, Phase.READING)]
+        if not waiting:
+            return False
+        self._close(min(waiting, key=lambda each: (each.served, each.deadline)), "there are too many")
+        return True
+
+    def _add(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        self._selector.register(connection.sock, connection.interest, connection)
+
+    def _sweep(self, now: float) -> None:
+        tls = self._live.current.tls
+        for connection in list(self._connections):
+            if connection.phase is not Phase.ANSWERING and now > connection.deadline:
+                self._close(connection, f"the client took too long ({connection.phase.name.lower()})")
+            elif connection.phase is Phase.READING and not connection.buffer and connection.tls not in (None, tls):
+                self._close(connection, "the certificates have changed")
+
+    def _close(self, connection: Connection, why: str) -> None:
+        self._connections.discard(connection)
+        with contextlib.suppress(KeyError, ValueError):  # it is not registered while its answer is made
+            self._selector.unregister(connection.sock)
+        connection.close()
+        _log.debug("connection closed", extra={"fields": {"reason": why}})
+
+    def _step(self, connection: Connection) -> None:
+        """Do what the connection's socket is ready for."""
+        try:
+            if connection.phase is Phase.HANDSHAKE:
+                self._shake_hands(connection)
+            elif connection.phase is Phase.READING:
+                self._read(connection)
+            elif connection.phase is Phase.WRITING:
+                self._write(connection)
+            else:
+                connection.drain()
+        except ClosedError as reason:
+            self._close(connection, str(reason))
+        except BaseException:
+            self._close(connection, "a fault of the exporter")
             raise
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """In the connection's own thread, until it closes."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
+    def _shake_hands(self, connection: Connection) -> None:
+        if connection.handshake():
+            connection.phase = Phase.READING
+            connection.deadline = time.monotonic() + _HEAD
+        self._selector.modify(connection.sock, connection.interest, connection)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # socketserver's signature
-        """Log a disconnect at debug level, as it is expected, and anything else as an error."""
-        level = logging.DEBUG if isinstance(sys.exception(), ConnectionError | TimeoutError) else logging.ERROR
-        _log.log(level, "connection failed", exc_info=True, extra={"fields": {"client": client_address[0]}})
+    def _read(self, connection: Connection) -> None:
+        was_idle = not connection.buffer
+        connection.receive()
+        if was_idle and connection.buffer:
+            connection.deadline = time.monotonic() + _HEAD
+        try:
+            request = take_request(connection.buffer)
+        except BadRequestError as error:
+            connection.close_after = True
+            self._answering(connection)
+            self._reply(connection, encode(plain(error.status, error.reason), head_only=False, close=True), good=False)
+            return
+        if request is not None:
+            connection.close_after = not request.keep_alive or self._stop_by is not None
+            self._answering(connection)
+            self._handler.handle(request, partial(self._answer, connection, request), trusted=connection.trusted)
+
+    def _answering(self, connection: Connection) -> None:
+        connection.phase = Phase.ANSWERING
+        self._selector.unregister(connection.sock)
+
+    def _answer(self, connection: Connection, request: Request, response: Response) -> None:
+        """Hand in the answer. Any thread may call it."""
+        parts = encode(response, head_only=request.method == "HEAD", close=connection.close_after)
+        self._call(partial(self._reply, connection, parts, good=response.status < 400))
+
+    def _reply(self, connection: Connection, parts: list[bytes], *, good: bool) -> None:
+        if connection not in self._connections:
+            return  # the exporter stops
+        connection.served = connection.served or good
+        connection.phase = Phase.WRITING
+        connection.deadline = time.monotonic() + _WRITING
+        connection.send(parts)
+        connection.interest = selectors.EVENT_WRITE
+        self._selector.register(connection.sock, connection.interest, connection)
+        self._step(connection)
+
+    def _write(self, connection: Connection) -> None:
+        if not connection.flush():
+            self._selector.modify(connection.sock, connection.interest, connection)
+            return
+        connection.interest = selectors.EVENT_READ
+        self._selector.modify(connection.sock, connection.interest, connection)
+        if connection.close_after:
+            connection.phase = Phase.DRAINING
+            connection.deadline = time.monotonic() + _DRAINING
+            connection.start_draining()
+        else:
+            connection.phase = Phase.READING
+            connection.deadline = time.monotonic() + (_HEAD if connection.buffer else _IDLE)
+            self._read(connection)  # the next request may be here already, where the selector does not see it

@@ -1,5 +1,6 @@
 """The rendered page is what prometheus_client's own parsers read back, whatever the label values."""
 
+import gzip
 import math
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.exposition.families import Family, Metric
-from exporter.exposition.pages import Format, Pages, negotiate, render
+from exporter.exposition.pages import Format, Pages, Query, render
 from exporter.exposition.render import Renderer
 
 GAUGE = Metric("some_gauge", "gauge", 'Help with \\ and "quotes"\nand a second line.', ("queue", "other"))
@@ -78,34 +79,13 @@ def test_a_template_serves_until_the_labels_change() -> None:
     assert lines([7, 8], queue, other)[1] == b'some_gauge{queue="b",other="d"} 8'
 
 
-@pytest.mark.parametrize(
-    ("accept", "form"),
-    [
-        ("", Format.TEXT),
-        ("*/*", Format.TEXT),
-        ("text/plain;version=0.0.4", Format.TEXT),
-        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", Format.OPENMETRICS),
-        # as Prometheus 2.42 and 3 ask
-        (
-            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1",
-            Format.OPENMETRICS,
-        ),
-        ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1", Format.OPENMETRICS),
-    ],
-)
-def test_negotiation(accept: str, form: Format) -> None:
-    assert negotiate(accept) is form
-
-
 def test_pages_are_made_anew_each_time() -> None:
     """Sharing ends with the work: a later client gets a later page."""
     values = iter(range(10))
-    pages = Pages(lambda: [COUNTER.family([next(values)], ["a"])], lambda parts: [b"zipped", *parts])
-    first = b"".join(pages.page(Format.TEXT, compressed=False))
-    second = b"".join(pages.page(Format.TEXT, compressed=True))
-    assert b'some_total{queue="a"} 0\n' in first
-    assert second.startswith(b"zipped")
-    assert b'some_total{queue="a"} 1\n' in second
+    pages = Pages(lambda _query: [COUNTER.family([next(values)], ["a"])])
+    assert b'some_total{queue="a"} 0\n' in b"".join(pages.page(Format.TEXT, compressed=False))
+    zipped = b"".join(pages.page(Format.TEXT, compressed=True))
+    assert b'some_total{queue="a"} 1\n' in gzip.decompress(zipped)
 
 
 def test_unchanged_values_are_not_rendered_again_and_changed_ones_are() -> None:
@@ -135,3 +115,42 @@ def test_what_is_kept_never_shows(history: list[list[float]]) -> None:
     for values in history:
         family = GAUGE.family(values, *columns)
         assert renderer.render(family, openmetrics=True) == Renderer().render(family, openmetrics=True)
+
+
+def test_a_page_of_some_metrics_only() -> None:
+    """By the name of the family or of a sample, of our families and of prometheus_client's."""
+    seconds = Metric("some_seconds", "histogram", "Help.").histogram([1])
+    pages = Pages(lambda _query: [GAUGE.family([1], ["a"], ["b"]), COUNTER.family([2], ["a"]), *seconds.collect()])
+
+    def names(*wanted: str) -> set[str]:
+        page = b"".join(pages.page(Format.TEXT, Query(names=frozenset(wanted)), compressed=False)).decode()
+        return {family.name for family in parse_text(page)}
+
+    assert names("some_total", "unknown") == {"some"}
+    assert names("some_seconds_bucket", "some_gauge") == {"some_seconds", "some_gauge"}
+
+
+def test_the_last_gathering_serves_for_a_while() -> None:
+    """What a page showed is handed out again until it is too old; a part of the collectors is not what it shows."""
+    values = iter(range(10))
+    pages = Pages(lambda _query: [COUNTER.family([next(values)], ["a"])])
+    pages.page(Format.TEXT, compressed=False)
+    pages.page(Format.TEXT, Query(collectors=frozenset({"x"})), compressed=False)
+    (kept,) = pages.gathered(60).items
+    (fresh,) = pages.gathered(-1).items
+    assert isinstance(kept, Family)
+    assert isinstance(fresh, Family)
+    assert (kept.values, fresh.values) == ([0], [2])
+
+
+def test_units_in_openmetrics() -> None:
+    """Where a name ends with its unit; the old text format has no such line."""
+    size = Metric("some_bytes", "gauge", "Help.")
+    elapsed = Metric("some_seconds", "histogram", "Help.").histogram([1])
+    assert {family.unit for family in parse([size.family([1]), *elapsed.collect()], Format.OPENMETRICS)} == {
+        "bytes",
+        "seconds",
+    }
+    assert b"UNIT" not in b"".join(render([size.family([1])], Format.TEXT, Renderer()))
+    (plain,) = parse([COUNTER.family([1], ["a"])], Format.OPENMETRICS)
+    assert plain.unit == ""

@@ -9,12 +9,12 @@ import pytest
 from exporter.exposition.singleflight import SingleFlight
 
 
-def together(count: int, flight: SingleFlight[int], started: threading.Event, go: threading.Event) -> list[object]:
+def together(count: int, flight: SingleFlight[str, int], started: threading.Event, go: threading.Event) -> list[object]:
     """Let one begin, then the others join it, then let it end."""
 
     def ask() -> object:
         try:
-            return flight.do()
+            return flight.do("key")
         except RuntimeError as error:
             return str(error)
 
@@ -35,7 +35,7 @@ def test_all_share_one_result_or_one_error(fails: bool) -> None:
     calls: list[int] = []
     started, go = threading.Event(), threading.Event()
 
-    def work() -> int:
+    def work(_key: str) -> int:
         calls.append(1)
         started.set()
         assert go.wait(10)
@@ -52,14 +52,20 @@ def test_the_next_one_works_anew() -> None:
     """Also after an error."""
     outcomes: Iterator[int | Exception] = iter([1, RuntimeError("no"), 3])
 
-    def work() -> int:
+    def work(_key: str) -> int:
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     flight = SingleFlight(work)
-    assert flight.do() == 1
+    assert flight.do("key") == 1
     with pytest.raises(RuntimeError):
-        flight.do()
-    assert flight.do() == 3
+        flight.do("key")
+    assert flight.do("key") == 3
+
+
+def test_other_keys_are_other_work() -> None:
+    """One key's work may be done while another's is under way, by the same thread even."""
+    flight: SingleFlight[int, int] = SingleFlight(lambda key: key and 10 * key + flight.do(key - 1))
+    assert flight.do(3) == 60

@@ -7,22 +7,17 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from exporter.collectors.process import SelfMetrics
-from exporter.config.model import Address
 from exporter.exposition.families import Metric
-from exporter.exposition.pages import Gathered, Pages
-from exporter.web.handler import Site, accepts_gzip, compress
-from exporter.web.landing import landing_page
-from exporter.web.server import Server
+from exporter.exposition.pages import Gathered, Query
 from tests.support.program import Program, running
+from tests.support.web import serving
 
 ONE = Metric("one", "gauge", "One.")
 
@@ -64,15 +59,6 @@ def test_gzip(program: Program) -> None:
     assert int(answer.headers["Content-Length"]) == len(body)
     assert b"\nsysv_msgmnb_bytes " in gzip.decompress(body)
     connection.close()
-
-
-@pytest.mark.parametrize(
-    ("header", "accepted"),
-    [("", False), ("gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0", False), ("GZIP", True), ("br", False),
-     ("gzip; q=0.000", False), ("*", True), ("identity", False)],
-)  # fmt: skip
-def test_accept_encoding(header: str, accepted: bool) -> None:
-    assert accepts_gzip(header) is accepted
 
 
 def test_head(program: Program) -> None:
@@ -138,35 +124,37 @@ def test_idle_and_slow_clients_delay_nobody(program: Program) -> None:
             client.close()
 
 
-def test_too_many_connections_are_closed_and_places_come_back(program: Program) -> None:
-    """Threads are bounded: the 257th connection is closed; once others leave, there is room again."""
-    clients = [connect(program) for _ in range(300)]
-    closed = 0
-    for client in clients:
-        client.settimeout(0.01)
-        try:
-            closed += client.recv(1) == b""
-        except TimeoutError:
-            pass
-        except ConnectionResetError:
-            closed += 1
-    assert closed >= 300 - 256
-    threads = len(list(_tasks(program)))
-    for client in clients:
-        client.close()
-    assert threads <= 256 + 10
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            program.page()
-            break
-        except requests.ConnectionError:
+def test_idle_connections_keep_nobody_out() -> None:
+    """More than there are places: the oldest are closed, new ones are served, threads and descriptors stay few."""
+    with running("--collector.disable-defaults", "--collector.limits") as program:
+        program.page()
+        before = descriptors(program)
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(connect(program)) for _ in range(700)]
+            assert program.page()
+            assert descriptors(program) <= before + 600
+            assert sum(map(is_closed, clients[:100])) >= 90
+            assert not any(map(is_closed, clients[-100:]))
+            assert len(list(Path(f"/proc/{program.process.pid}/task").iterdir())) < 30
+        deadline = time.monotonic() + 20
+        while descriptors(program) > before + 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-    assert program.page()
+        assert descriptors(program) <= before + 2
+        assert program.stop() == 0
 
 
-def _tasks(program: Program) -> Iterator[str]:
-    yield from (path.name for path in Path(f"/proc/{program.process.pid}/task").iterdir())
+def descriptors(program: Program) -> int:
+    return len(list(Path(f"/proc/{program.process.pid}/fd").iterdir()))
+
+
+def is_closed(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def test_garbage_is_no_traceback(program: Program) -> None:
@@ -228,42 +216,29 @@ def test_without_exporter_metrics() -> None:
         assert {"openvpn_mq_exporter_build_info", "openvpn_mq_scrape_collector_success"} <= names
 
 
-@contextmanager
-def serving(gather: Callable[[], Gathered], self_metrics: SelfMetrics) -> Iterator[str]:
-    """A server in this process; gives the URL of its metrics."""
-    site = Site("/metrics", landing_page("/metrics", "x"), Pages(gather, compress), self_metrics)
-    server = Server(Address("127.0.0.1", 0), site)
-    server.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/metrics"
-    finally:
-        server.stop()
-
-
 def test_scrapes_at_once_share_one_collection() -> None:
     """While one gathers, others wait for the same result, compressed or not."""
     gathered: list[int] = []
     begun, go = threading.Event(), threading.Event()
 
-    def gather() -> Gathered:
+    def gather(_query: Query) -> Gathered:
         gathered.append(1)
         begun.set()
         assert go.wait(20)
         return [ONE.family([len(gathered)])]
 
-    self_metrics = SelfMetrics(Path("/proc"), exporter_metrics=False)
     bodies: list[str] = []
-    with serving(gather, self_metrics) as url:
+    with serving(gather) as site:
 
         def scrape(encoding: str) -> None:
-            bodies.append(requests.get(url, headers={"Accept-Encoding": encoding}, timeout=30).text)
+            bodies.append(requests.get(site.url, headers={"Accept-Encoding": encoding}, timeout=30).text)
 
         threads = [threading.Thread(target=scrape, args=(encoding,)) for encoding in ("gzip", "identity") * 4]
         for thread in threads:
             thread.start()
         assert begun.wait(20)
         deadline = time.monotonic() + 20
-        while self_metrics._open < 8 and time.monotonic() < deadline:  # noqa: SLF001  # until all eight have come
+        while site.accounting.in_flight < 8 and time.monotonic() < deadline:  # until all eight have come
             time.sleep(0.01)
         time.sleep(0.2)  # from there to the waiting line is a few microseconds
         go.set()
@@ -278,38 +253,68 @@ def test_a_page_that_cannot_be_made_is_500() -> None:
     """And the next request is served on the same connection."""
     outcomes = iter([RuntimeError("no"), [ONE.family([1])]])
 
-    def gather() -> Gathered:
+    def gather(_query: Query) -> Gathered:
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    with serving(gather, SelfMetrics(Path("/proc"), exporter_metrics=False)) as url, requests.Session() as session:
-        assert [session.get(url, timeout=10).status_code for _ in range(2)] == [500, 200]
+    with serving(gather) as site, requests.Session() as session:
+        assert [session.get(site.url, timeout=10).status_code for _ in range(2)] == [500, 200]
 
 
-def test_places_come_back_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More often than there are places, and the log says why the connections were closed."""
+def test_service_goes_on_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any thread a request gets 503, however often; as soon as there is one, it is served."""
 
     def refuse(_self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    with serving(lambda: [ONE.family([1])], SelfMetrics(Path("/proc"), exporter_metrics=False)) as url:
-        host, port = url.split("/")[2].split(":")
+    with serving(lambda _query: [ONE.family([1])]) as site:
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", refuse)
-            for _ in range(300):
-                with socket.create_connection((host, int(port)), timeout=10) as client, contextlib.suppress(OSError):
-                    assert client.recv(1) == b""
-        assert requests.get(url, timeout=10).status_code == 200
+            for _ in range(700):
+                assert requests.get(site.url, timeout=10).status_code == 503
+        assert requests.get(site.url, timeout=10).status_code == 200
+        assert site.accounting.in_flight == 0
 
 
 def test_an_error_of_our_own_is_logged_as_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A disconnect is not; a fault outside of the page is, with its traceback."""
-    monkeypatch.setattr("exporter.web.handler.Handler.do_GET", lambda _self: 1 // 0)
-    self_metrics = SelfMetrics(Path("/proc"), exporter_metrics=False)
-    with serving(list, self_metrics) as url, contextlib.suppress(requests.RequestException):
-        requests.get(url, timeout=10)
-    assert [record.levelname for record in caplog.records if record.getMessage() == "connection failed"] == ["ERROR"]
+    """With its traceback, and only the one connection is closed; a disconnect is none."""
+    with serving(lambda _query: [ONE.family([1])]) as site:
+        with monkeypatch.context() as patched:
+            patched.setattr("exporter.web.handler.Handler.handle", lambda *_args, **_more: 1 // 0)
+            with pytest.raises(requests.ConnectionError):
+                requests.get(site.url, timeout=10)
+        requests.get(site.url, timeout=10)
+        with socket.create_connection(site.address, timeout=10) as client:
+            client.sendall(b"GET / HT")
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.getMessage() for record in errors] == ["connection failed"]
+    assert errors[0].exc_info
+
+
+def test_too_many_scrapes_at_once_get_503() -> None:
+    """The one above --web.max-requests, at once, with the sentence that others of this family use."""
+    begun, go = threading.Event(), threading.Event()
+
+    def gather(_query: Query) -> Gathered:
+        begun.set()
+        assert go.wait(20)
+        return [ONE.family([1])]
+
+    statuses = []
+    with serving(gather, max_requests=1) as site:
+        first = threading.Thread(target=lambda: statuses.append(requests.get(site.url, timeout=30).status_code))
+        first.start()
+        assert begun.wait(20)
+        refused = requests.get(site.url, timeout=10)
+        assert (refused.status_code, refused.text) == (
+            503,
+            "Limit of concurrent requests reached (1), try again later.\n",
+        )
+        go.set()
+        first.join(20)
+        assert statuses == [200]
+        assert requests.get(site.url, timeout=10).status_code == 200

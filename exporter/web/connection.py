@@ -1,0 +1,160 @@
+"""One connection of a client: what it does when its socket is ready. Never blocks."""
+
+import contextlib
+import selectors
+import socket
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Final
+
+from exporter.web.request import MAX_HEAD
+from exporter.web.tls import Tls, alternative_names
+
+_READ: Final = selectors.EVENT_READ
+_WRITE: Final = selectors.EVENT_WRITE
+_CHUNK: Final = 16 * 1024
+_MAX_WRITES: Final = 16  # chunks per turn, so that a client who reads fast does not keep the others waiting
+_WRITE_CHUNK: Final = 64 * 1024
+_WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Phase(Enum):
+    """What a connection is at."""
+
+    HANDSHAKE = auto()
+    READING = auto()  # a request, or waiting for one
+    ANSWERING = auto()  # a worker makes the answer
+    WRITING = auto()
+    DRAINING = auto()  # all is sent and our side closed; what the client still sends is thrown away
+
+
+class ClosedError(Exception):
+    """The connection is over; the message says why, for the log."""
+
+
+class Connection:
+    """A socket, and how far its client has come."""
+
+    def __init__(self, sock: socket.socket, tls: Tls | None, deadline: float, *, trusted: bool = False) -> None:
+        """`trusted`: the exporter's own, which needs no password and is not counted."""
+        self.trusted = trusted
+        self.tls = tls
+        self.served = False  # whether a request of it was ever answered with what it asked for
+        self.deadline = deadline
+        self.close_after = False  # the answer under way
+        self.buffer = bytearray()
+        self.interest = _READ
+        self._output: deque[memoryview] = deque()
+        self.sock = sock
+        self.phase = Phase.READING
+        if tls:
+            self.phase = Phase.HANDSHAKE
+
+    def close(self) -> None:
+        """Close the socket without waiting for anything."""
+        self._output.clear()
+        self.sock.close()
+
+    def handshake(self) -> bool:
+        """Go on with the TLS handshake; return whether it is done. Raises ClosedError."""
+        assert self.tls  # noqa: S101  # the phase says so
+        try:
+            if not isinstance(self.sock, ssl.SSLSocket):
+                if self._speaks_http():
+                    raise ClosedError("HTTP on a port for HTTPS")
+                self.sock = self.tls.context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+            self.sock.do_handshake()
+        except ssl.SSLWantWriteError:
+            self.interest = _WRITE
+            return False
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self.interest = _READ
+            return False
+        except (OSError, ValueError) as error:
+            raise ClosedError(f"TLS handshake: {error}") from None
+        if self.tls.allowed_sans and not self.tls.allowed_sans & alternative_names(self.sock.getpeercert()):
+            raise ClosedError("TLS handshake: none of the certificate's names is in client_allowed_sans")
+        self.interest = _READ
+        return True
+
+    def _speaks_http(self) -> bool:
+        """Return whether the client begins in plain HTTP; it is told so, which no TLS library would."""
+        start = self.sock.recv(8, socket.MSG_PEEK)
+        if not start.startswith((b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")):
+            return False
+        body = b"this port speaks HTTPS, and the request is plain HTTP\n"
+        with contextlib.suppress(OSError):
+            self.sock.recv(MAX_HEAD)  # what is left unread would reset the connection, and the answer with it
+            self.sock.send(
+                b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+            self.sock.shutdown(socket.SHUT_WR)
+        return True
+
+    def receive(self) -> None:
+        """Read what has come into the buffer, up to somewhat more than a request's head. Raises ClosedError."""
+        try:
+            while len(self.buffer) <= MAX_HEAD:
+                data = self.sock.recv(_CHUNK)
+                if not data:
+                    raise ClosedError("the client closed it")
+                self.buffer += data
+                if len(data) < _CHUNK and not self._has_more():
+                    break
+        except _WOULD_BLOCK:
+            pass
+        except OSError as error:
+            raise ClosedError(str(error)) from None
+
+    def _has_more(self) -> bool:
+        """Return whether TLS has decrypted more than was read, which the selector does not know."""
+        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
+
+    def send(self, parts: Iterable[bytes]) -> None:
+        """Queue bytes for `flush`."""
+        self._output.extend(map(memoryview, parts))
+
+    def flush(self) -> bool:
+        """Write as much as goes in one turn; return whether all is written. Raises ClosedError."""
+        try:
+            for _ in range(_MAX_WRITES):
+                if not self._output:
+                    return True
+                first = self._output[0]
+                sent = self.sock.send(first[:_WRITE_CHUNK])
+                if sent == len(first):
+                    self._output.popleft()
+                else:
+                    self._output[0] = first[sent:]
+        except ssl.SSLWantReadError:
+            self.interest = _READ
+            return False
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            pass
+        except OSError as error:
+            raise ClosedError(str(error)) from None
+        self.interest = _WRITE
+        return not self._output
+
+    def start_draining(self) -> None:
+        """Close our side: a plain close would throw away the answer if the client has sent more than was read."""
+        self.interest = _READ
+        with contextlib.suppress(OSError):
+            if isinstance(self.sock, ssl.SSLSocket):
+                self.sock.unwrap()  # sends close_notify; does not wait for the client's
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def drain(self) -> None:
+        """Throw away what has come. Raises ClosedError at its end."""
+        try:
+            for _ in range(_MAX_WRITES):
+                if not self.sock.recv(_CHUNK):
+                    raise ClosedError("done")
+        except _WOULD_BLOCK:
+            pass
+        except (OSError, ValueError):
+            raise ClosedError("done") from None
