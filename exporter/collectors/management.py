@@ -1,14 +1,12 @@
 """Collector `management`: what each server's management interface answers, and how long that takes."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, get_args
 
-from exporter.background import STOP_WITHIN
 from exporter.collectors.base import CONNECTED_CLIENTS, Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
 from exporter.collectors.servers import ServerSet, forget_server
@@ -114,8 +112,6 @@ class ManagementCollector(Collector):
         self._failures = FAILURES.counter()
         self._duration = DURATION.histogram(_BUCKETS)
         self._servers = ServerSet(_relevant, self._poller)
-        self._runs = False  # between start and stop
-        self._not_started: dict[str, str] = {}  # servers whose poller has no thread, and why
         self._lock = threading.Lock()  # a poller that is dropped must not count any more
         self.reconfigure(config)
 
@@ -126,13 +122,12 @@ class ManagementCollector(Collector):
 
     def start(self) -> None:
         """Start polling."""
-        self._runs = not self._once
-        self._start(self._servers.watchers)
+        if not self._once:
+            self._servers.start()
 
     def stop(self) -> None:
         """End polling."""
-        self._runs = False
-        _stop(self._servers.watchers)
+        self._servers.stop()
 
     def reconfigure(self, config: Config) -> None:
         """As Collector has it."""
@@ -140,7 +135,6 @@ class ManagementCollector(Collector):
             change = self._servers.update(config)
             for name in change.dropped:
                 forget_server(name, self._commands, self._failures, self._duration)
-                self._not_started.pop(name, None)
             for name in change.added:
                 self._commands.labels(name)
                 self._duration.labels(name)
@@ -150,8 +144,7 @@ class ManagementCollector(Collector):
         for server in config.servers:
             if server.name in self._servers.watchers:
                 self._servers.watchers[server.name].shares_record = records[server.hooks] > 1
-        _stop(change.dropped)
-        self._start(change.added)
+        self._servers.switch(change)
 
     def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # reads no queues
         """Return what the last polls learned. Never waits, except with --once."""
@@ -160,8 +153,7 @@ class ManagementCollector(Collector):
             with ThreadPoolExecutor(_MAX_PARALLEL) as pool:
                 list(pool.map(Poller.poll, pollers.values()))
         families = list(self._families(pollers))
-        faults = [*self._not_started.values(), *(fault for poller in pollers.values() if (fault := poller.fault))]
-        if faults:
+        if faults := self._servers.faults:
             raise PartialResultError("; ".join(faults), families)
         return families
 
@@ -211,15 +203,6 @@ class ManagementCollector(Collector):
         if result.failure:
             self._failures.labels(name, result.failure).inc()
 
-    def _start(self, pollers: Mapping[str, Poller]) -> None:
-        if not self._runs:
-            return
-        for name, poller in pollers.items():
-            try:
-                poller.start()
-            except RuntimeError as error:
-                self._not_started[name] = f"server {name} cannot be polled: {error}"
-
 
 def _relevant(server: OpenVpnServer) -> Hashable:
     """Return what a poller depends on; None for a server without a management address."""
@@ -227,14 +210,6 @@ def _relevant(server: OpenVpnServer) -> Hashable:
         return None
     polled = server.management, server.management_password_file, server.management_interval, server.management_timeout
     return *polled, server.per_client, server.max_clients, server.hooks, server.status, server.status_interval
-
-
-def _stop(pollers: Mapping[str, Poller]) -> None:
-    deadline = time.monotonic() + STOP_WITHIN
-    for poller in pollers.values():
-        poller.request_stop()
-    for poller in pollers.values():
-        poller.stop(max(0.0, deadline - time.monotonic()))
 
 
 def _each(metric: Metric, values: Mapping[str, float | None]) -> Family:

@@ -1,69 +1,69 @@
-"""The file that OpenVPN's --status writes, in the versions 1, 2 and 3."""
+"""The file that OpenVPN's --status writes, in the versions 1, 2 and 3. Pure: bytes in, time and clients out."""
 
 import re
 from datetime import datetime
 from enum import Enum
 from typing import Final, NamedTuple
 
-HEAD: Final = 4096  # bytes that surely hold the time, which stands in the second line
+HEAD: Final = 4096  # bytes that certainly include the time, which is in the second line
 
 _SERVER_V1: Final = b"OpenVPN CLIENT LIST"
 _NO_SERVER: Final = b"OpenVPN STATISTICS"
 _TITLE: Final = re.compile(rb"TITLE([,\t])")
 _TIME_V1: Final = re.compile(rb"Updated,(.{1,64})")
 _TIME: Final = re.compile(rb"TIME([,\t]).{1,64}\1([0-9]{1,12})")
-# 2.5 and later, and what ctime(3) made of it before; both in the server's local time.
+# 2.5 and later, and ctime(3) before; both in the server's local time.
 _FORMS_V1: Final = ("%Y-%m-%d %H:%M:%S", "%a %b %d %H:%M:%S %Y")
 
 
-class Whole(Enum):
+class Completeness(Enum):
     """How much of a status file there is."""
 
-    WHOLE = "whole"
-    TORN = "torn"  # it ends before its END, or a row is cut short
+    COMPLETE = "complete"
+    TORN = "torn"  # it ends before its END, or a row is cut off
     EMPTY = "empty"
-    FOREIGN = "foreign"  # it never was a status file
+    FOREIGN = "foreign"  # it is not a status file
 
 
 class Status(NamedTuple):
-    """What a status file says; None is what it does not."""
+    """The content of a status file; None is what it does not contain."""
 
-    whole: Whole
+    completeness: Completeness
     time: float | None = None  # seconds since 1970
-    clients: int | None = None  # with a name: OpenVPN lists who has not authenticated yet as UNDEF
+    clients: int | None = None  # that have a name; OpenVPN lists those that have none yet as UNDEF
 
 
 def read_status(data: bytes, now: float) -> Status:
-    """The file's whole content; what follows the first END is a remainder of an older, longer one.
+    """Parse the whole content of a file; what follows the first END is left from an older, longer one.
 
-    `now` settles an hour that the clock of version 1 shows twice. Never raises.
+    `now` resolves an hour that the local time of version 1 has twice. Never raises.
     """
     if not data:
-        return Status(Whole.EMPTY)
+        return Status(Completeness.EMPTY)
     lines = data.split(b"\n")
-    last = lines.pop()  # b"" where the file ends in an end of line
+    last = lines.pop()  # b"" if the file ends with a newline
     if last == b"END":
-        lines.append(last)  # somebody's copy; else cut short
+        lines.append(last)  # a copy without the last newline; anything else is cut off
     if not lines:
-        return Status(Whole.TORN if _could_begin(last) else Whole.FOREIGN)
+        return Status(Completeness.TORN if _could_begin(last) else Completeness.FOREIGN)
     title = _TITLE.match(lines[0])
     if not title and lines[0] not in (_SERVER_V1, _NO_SERVER):
-        return Status(Whole.FOREIGN)
+        return Status(Completeness.FOREIGN)
     if len(lines) < 2:
-        return Status(Whole.TORN)
+        return Status(Completeness.TORN)
     time = _time(lines[1], title[1] if title else None, now)
     if time is None:
-        return Status(Whole.FOREIGN)
+        return Status(Completeness.FOREIGN)
     try:
         del lines[lines.index(b"END") :]
         clients = None if lines[0] == _NO_SERVER else _count(lines, title[1] if title else None)
     except ValueError:
-        return Status(Whole.TORN, time)
-    return Status(Whole.WHOLE, time, clients)
+        return Status(Completeness.TORN, time)
+    return Status(Completeness.COMPLETE, time, clients)
 
 
 def read_time(head: bytes, now: float) -> float | None:
-    """The time alone, from the file's first HEAD bytes; None where they do not say it."""
+    """Return the time alone, from the file's first HEAD bytes; None if they have none."""
     return read_status(head, now).time
 
 
@@ -88,21 +88,29 @@ def _time(line: bytes, separator: bytes | None, now: float) -> float | None:
 
 
 def _count(lines: list[bytes], separator: bytes | None) -> int:
-    """Clients that have a name; ValueError where their list is not whole."""
+    """Count the clients that have a name. Raise ValueError if their list is not complete."""
     comma = separator or b","
     prefix = b"CLIENT_LIST" + comma if separator else b""
     before = b"HEADER" + comma + prefix if separator else b""
     behind = b"HEADER" + comma + b"ROUTING_TABLE" + comma if separator else b"ROUTING TABLE"
     columns = None
+    addresses: list[int] = []
     clients = 0
     for line in lines[2:]:
         if columns is None:
             if line.startswith(before + b"Common Name" + comma):
-                columns = line.removeprefix(before).count(comma)
+                titles = line.removeprefix(before).split(comma)
+                columns = len(titles) - 1
+                addresses = [index for index, title in enumerate(titles) if title.startswith(b"Virtual ")]
         elif line == behind or (separator and line.startswith(behind)):
             return clients
         elif not line.startswith(prefix) or line.removeprefix(prefix).count(comma) < columns:
-            raise ValueError("a row is cut short")
+            raise ValueError("a row is cut off")
         else:
-            clients += not line.startswith(prefix + b"UNDEF" + comma)
+            clients += not _is_unnamed(line.removeprefix(prefix).split(comma), addresses)
     raise ValueError("the list does not end")
+
+
+def _is_unnamed(cells: list[bytes], addresses: list[int]) -> bool:
+    """Return whether it has no name yet, and so no address in the VPN either; version 1 shows no addresses."""
+    return cells[0] == b"UNDEF" and not any(cells[index] for index in addresses)

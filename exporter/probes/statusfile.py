@@ -40,6 +40,12 @@ def current_time(path: Path, now: float) -> float | None:
         os.close(descriptor)
 
 
+def signature(path: Path) -> tuple[int, ...]:
+    """Return what changes with every write to the file, or when another file takes its place. Raise OSError."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def _read(path: Path) -> Reading:
     descriptor = _open(path)
     try:

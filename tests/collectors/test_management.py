@@ -274,7 +274,7 @@ def test_a_poller_without_a_thread_fails_the_collector(monkeypatch: pytest.Monke
     monkeypatch.setattr(Poller, "start", refuse)
     collector = ManagementCollector(servers(OpenVpnServer("s", management=UnixAddress("/x"))), PROC, once=False)
     collector.start()
-    with pytest.raises(PartialResultError, match="server s cannot be polled: can't start new thread"):
+    with pytest.raises(PartialResultError, match="server s cannot be watched: can't start new thread"):
         list(collector.collect(scrape()))
     collector.stop()
 

@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ import pytest
 from exporter.collectors import status
 from exporter.collectors.base import PartialResultError
 from exporter.collectors.context import build_context
-from exporter.collectors.runner import Runner
 from exporter.collectors.status import StatusCollector
 from exporter.config.model import Config, OpenVpnServer, Settings, UnixAddress
+from exporter.probes import statuswatcher
+from exporter.probes.statusfile import Reading, read_whole
 from tests.openvpn.test_status import version_1, version_23
 from tests.support.openvpn import Lab, wait_until
 from tests.support.pages import Samples, collected, scrape
@@ -27,7 +30,7 @@ STATES = {"ok", "stale", "torn", "empty", "missing", "unreadable"}
 
 @contextlib.contextmanager
 def watching(*servers: OpenVpnServer) -> Iterator[StatusCollector]:
-    collector = StatusCollector(servers, once=False)
+    collector = StatusCollector(Config(servers=servers), once=False)
     collector.start()
     try:
         yield collector
@@ -36,7 +39,9 @@ def watching(*servers: OpenVpnServer) -> Iterator[StatusCollector]:
 
 
 def state(samples: Samples, server: str = "s") -> str:
-    """The one state that is 1; all the others must be there and 0."""
+    """The one state that is 1; all the others must be there and 0. Before the first look there are none."""
+    if "openvpn_status_state" not in samples.names():
+        return "not known"
     values = {each: samples.get("openvpn_status_state", {"server": server, "state": each}) for each in STATES}
     assert sorted(values.values(), key=str) == [0, 0, 0, 0, 0, 1], values
     return max(values, key=lambda each: values[each] or 0)
@@ -44,7 +49,9 @@ def state(samples: Samples, server: str = "s") -> str:
 
 def look(path: Path, interval: float = 60.0) -> Samples:
     """A collector's first look."""
-    return collected([StatusCollector([OpenVpnServer("s", status=path, status_interval=interval)], once=False)])
+    with watching(OpenVpnServer("s", status=path, status_interval=interval)) as collector:
+        wait_until(lambda: "openvpn_status_state" in collected([collector]).names(), "the first look")
+        return collected([collector])
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -150,9 +157,9 @@ def test_freshness_is_the_time_inside_not_the_mtime(tmp_path: Path) -> None:
 def test_an_unreadable_file_fails_the_collector_and_serves_the_others(tmp_path: Path) -> None:
     good = tmp_path / "good"
     good.write_bytes(version_23(["alice"], "\t"))
-    collector = StatusCollector([OpenVpnServer("s", status=tmp_path), OpenVpnServer("good", status=good)], once=False)
+    config = Config(servers=(OpenVpnServer("s", status=tmp_path), OpenVpnServer("good", status=good)))
     with pytest.raises(PartialResultError, match=r"of server s: not a regular file") as caught:
-        collector.collect(scrape())
+        StatusCollector(config, once=True).collect(scrape())
     assert {family.metric.name for family in caught.value.families if hasattr(family, "metric")} >= {
         "openvpn_status_state",
         "openvpn_server_connected_clients",
@@ -162,12 +169,12 @@ def test_an_unreadable_file_fails_the_collector_and_serves_the_others(tmp_path: 
 def test_a_missing_file_is_said_once_and_its_return_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     path = tmp_path / "status"
-    runner = Runner({"status": StatusCollector([OpenVpnServer("s", status=path)], once=False)}, scrape)
-    for _ in range(3):
-        runner.gather()
-    path.write_bytes(version_23([], ","))
-    for _ in range(3):
-        runner.gather()
+    with watching(OpenVpnServer("s", status=path, status_interval=1.0)) as collector:
+        time.sleep(1)
+        assert state(collected([collector])) == "missing"
+        path.write_bytes(version_23([], ","))
+        wait_until(lambda: state(collected([collector])) != "missing", "it is seen")
+        time.sleep(1)
     assert [record.getMessage() for record in caplog.records] == [
         f"the status file {path} of server s is missing",
         f"the status file {path} of server s is there again",
@@ -201,7 +208,7 @@ def test_clients_come_from_the_file_only_where_there_is_no_management_address(tm
     path.write_bytes(version_23(["alice"], ","))
     one = OpenVpnServer("one", status=path)
     two = OpenVpnServer("two", status=path, management=UnixAddress("/x"))
-    samples = collected([StatusCollector([one, two], once=False)])
+    samples = collected([StatusCollector(Config(servers=(one, two)), once=True)])
     assert samples.label_values("openvpn_server_connected_clients", "server") == {"one"}
     assert samples.label_values("openvpn_status_update_time_seconds", "server") == {"one", "two"}
 
@@ -231,13 +238,98 @@ def test_both_collectors_share_one_page_with_one_family_of_clients() -> None:
             assert samples.get("openvpn_mq_scrape_collector_success", {"collector": collector}) == 1
 
 
-def test_stopping_ends_the_thread(tmp_path: Path) -> None:
-    with watching(OpenVpnServer("s", status=tmp_path / "status")) as collector:
-        thread = collector._thread  # noqa: SLF001  # there is no other sight of it
-        assert thread.is_alive()
-    assert not thread.is_alive()
+def test_a_file_system_that_hangs_delays_neither_scrape_nor_the_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was known last is served, then the file counts as unreadable; when it answers again, all is well."""
+    slow, good = tmp_path / "slow", tmp_path / "good"
+    for path in (slow, good):
+        path.write_bytes(version_23(["alice"], ","))
+    answers = threading.Event()
+    answers.set()
+
+    def read(path: Path) -> Reading:
+        if path == slow:
+            answers.wait()
+        return read_whole(path)
+
+    monkeypatch.setattr(statuswatcher, "read_whole", read)
+    monkeypatch.setattr(statuswatcher, "_HANGING", 0.5)
+    servers = [OpenVpnServer(path.name, status=path, status_interval=1.0) for path in (slow, good)]
+    try:
+        with watching(*servers) as collector:
+            for path in (slow, good):
+                wait_until(lambda path=path: clients_of(collector, path.name) == 1, "both are read")  # type: ignore[misc]
+            answers.clear()
+            for path in (slow, good):
+                path.write_bytes(version_23(["alice", "bob"], ","))
+            wait_until(lambda: clients_of(collector, "good") == 2, "the other file is read")
+            started = time.monotonic()
+            wait_until(lambda: state(collected([collector]), "slow") == "unreadable", "the hanging read is noticed")
+            assert clients_of(collector, "slow") is None
+            with pytest.raises(
+                PartialResultError, match=r"slow of server slow: a read has not returned for \d+ seconds"
+            ):
+                collector.collect(scrape())
+            assert time.monotonic() - started < 30
+            answers.set()
+            wait_until(lambda: clients_of(collector, "slow") == 2, "it is read again")
+            answers.clear()
+            slow.write_bytes(b"")
+            time.sleep(0.5)
+            started = time.monotonic()
+        assert time.monotonic() - started < 1.5, "the stop is not delayed for longer than a second"
+    finally:
+        answers.set()
 
 
-def test_without_a_status_file_there_is_no_collector() -> None:
+def clients_of(collector: StatusCollector, server: str) -> float | None:
+    return collected([collector]).get("openvpn_server_connected_clients", {"server": server})
+
+
+def test_a_scrape_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "status"
+    path.write_bytes(version_23(["alice"], ","))
+    threads: set[str] = set()
+
+    def read(path: Path) -> Reading:
+        threads.add(threading.current_thread().name)
+        return read_whole(path)
+
+    monkeypatch.setattr(statuswatcher, "read_whole", read)
+    with watching(OpenVpnServer("s", status=path, status_interval=1.0)) as collector:
+        wait_until(lambda: clients_of(collector, "s") == 1, "it is read")
+        for number in range(3):
+            path.write_bytes(version_23(["alice"] * number, ","))
+            wait_until(lambda number=number: clients_of(collector, "s") == number, "it is read again")  # type: ignore[misc]
+    assert threads == {"status s"}
+
+
+def test_servers_come_and_go_and_the_counters_of_the_others_go_on(tmp_path: Path) -> None:
+    one = OpenVpnServer("one", status=tmp_path / "one", status_interval=1.0)
+    two = OpenVpnServer("two", status=tmp_path / "two", status_interval=1.0)
+    with watching(one) as collector:
+
+        def missed(server: str) -> float:
+            return collected([collector]).get("openvpn_status_updates_missed_total", {"server": server}) or 0.0
+
+        wait_until(lambda: missed("one") >= 1, "an update is missed")
+        collector.reconfigure(Config(servers=(replace(one, management=UnixAddress("/x")), two)))
+        assert missed("one") >= 1, "it goes on"
+        wait_until(lambda: missed("two") >= 1, "the new one is watched")
+        collector.reconfigure(Config(servers=(replace(one, status_interval=2.0),)))
+        assert missed("one") == 0, "it is another watch"
+        assert collected([collector]).label_values("openvpn_status_state", "server") <= {"one"}
+        assert collector.active
+        collector.reconfigure(Config())
+        assert not collector.active
+        assert not collected([collector]).names()
+    assert not [thread.name for thread in threading.enumerate() if thread.name in ("status one", "status two")]
+
+
+def test_without_a_status_file_the_collector_is_not_active() -> None:
     config = Config(servers=(OpenVpnServer("s", management=UnixAddress("/x")),))
-    assert status.SPEC.build(build_context(Settings(config=config))) is None
+    built = status.SPEC.build(build_context(Settings(config=config)))
+    assert built
+    assert not built.active
+    assert status.SPEC.build(build_context(Settings(config=config, once=True))) is None

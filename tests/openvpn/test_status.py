@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.openvpn.status import Status, Whole, read_status, read_time
+from exporter.openvpn.status import Completeness, Status, read_status, read_time
 
 MOMENT = 1795466409
 
@@ -40,7 +40,8 @@ def version_23(clients: list[str], separator: str, version: str = "2.5") -> byte
     lines = [["TITLE", f"OpenVPN {version}.1 x86_64-pc-linux-gnu [SSL (OpenSSL)] [LZO] [LZ4]"]]
     lines += [["TIME", local("%Y-%m-%d %H:%M:%S"), str(MOMENT)], ["HEADER", "CLIENT_LIST", *columns]]
     for number, name in enumerate(clients):
-        row = ["CLIENT_LIST", name, f"10.0.0.1:{number}", f"10.8.0.{number}", "1", "2", "2026-11-23 20:39:00"]
+        address = "" if name == "UNDEF" else f"10.8.0.{number}"  # a connection without a name has none yet
+        row = ["CLIENT_LIST", name, f"10.0.0.1:{number}", address, "1", "2", "2026-11-23 20:39:00"]
         lines.append([*row, "1795466340", "UNDEF", *("" for _ in more)])
     lines += [["HEADER", "ROUTING_TABLE", "Virtual Address", "Common Name", "Real Address", "Last Ref"]]
     lines += [["ROUTING_TABLE", f"10.8.0.{n}", name, f"10.0.0.1:{n}", "now"] for n, name in enumerate(clients)]
@@ -58,15 +59,22 @@ def files(clients: list[str]) -> list[bytes]:
     ]
 
 
+def test_a_client_whose_name_is_undef_counts_where_its_address_is_shown() -> None:
+    """Only a connection without a name has no address in the VPN; version 1 shows none."""
+    for data in files(["alice", "dave"])[2:]:
+        assert read_status(data.replace(b"dave", b"UNDEF"), MOMENT).clients == 2
+    assert read_status(version_1(["alice", "UNDEF"]), MOMENT).clients == 1
+
+
 @pytest.mark.parametrize("number", range(8))
 def test_every_version_tells_its_time_and_its_clients(number: int) -> None:
     data = files(["alice", "UNDEF", "alice", "bob"])[number]
-    assert read_status(data, MOMENT) == Status(Whole.WHOLE, MOMENT, 3)
+    assert read_status(data, MOMENT) == Status(Completeness.COMPLETE, MOMENT, 3)
 
 
 @pytest.mark.parametrize("number", range(8))
 def test_nobody_connected_is_zero_clients(number: int) -> None:
-    assert read_status(files([])[number], MOMENT) == Status(Whole.WHOLE, MOMENT, 0)
+    assert read_status(files([])[number], MOMENT) == Status(Completeness.COMPLETE, MOMENT, 0)
 
 
 NAMES = st.lists(
@@ -78,8 +86,8 @@ NAMES = st.lists(
 @given(NAMES, st.integers(0, 7))
 def test_names_with_anything_that_openvpn_lets_through(names: list[str], number: int) -> None:
     """Commas, quotes, END: nothing that a client may be called changes the count."""
-    wanted = sum(name != "UNDEF" and not (number < 5 and name.startswith("UNDEF,")) for name in names)
-    assert read_status(files(names)[number], MOMENT) == Status(Whole.WHOLE, MOMENT, wanted)
+    wanted = sum(name != "UNDEF" and not (number < 2 and name.startswith("UNDEF,")) for name in names)
+    assert read_status(files(names)[number], MOMENT) == Status(Completeness.COMPLETE, MOMENT, wanted)
 
 
 @given(NAMES, st.integers(0, 7), st.data())
@@ -88,7 +96,7 @@ def test_a_file_cut_short_is_torn_and_gives_no_wrong_numbers(
 ) -> None:
     whole = files(names)[number]
     status = read_status(whole[: data.draw(st.integers(1, len(whole) - 5))], MOMENT)
-    assert status.whole is Whole.TORN
+    assert status.completeness is Completeness.TORN
     assert status.clients is None
     assert status.time in (None, MOMENT)
 
@@ -99,7 +107,7 @@ def test_a_row_cut_short_in_the_middle_is_torn(number: int) -> None:
     lines = files(["alice", "bob", "carol"])[number].splitlines(keepends=True)
     lines[4] = lines[4][:17] + b"\n"
     status = read_status(b"".join(lines), MOMENT)
-    assert (status.whole, status.clients) == (Whole.TORN, None)
+    assert (status.completeness, status.clients) == (Completeness.TORN, None)
 
 
 @given(NAMES, NAMES, st.integers(0, 7))
@@ -114,8 +122,8 @@ def test_what_is_left_of_an_older_longer_file_does_not_count(names: list[str], o
 )
 def test_any_bytes_are_judged(data: bytes) -> None:
     status = read_status(data, MOMENT)
-    assert (status.whole is Whole.EMPTY) == (data == b"")
-    assert status.clients is None or status.whole is Whole.WHOLE
+    assert (status.completeness is Completeness.EMPTY) == (data == b"")
+    assert status.clients is None or status.completeness is Completeness.COMPLETE
 
 
 @pytest.mark.parametrize(
@@ -132,12 +140,12 @@ def test_any_bytes_are_judged(data: bytes) -> None:
     ],
 )
 def test_what_is_no_status_file_is_foreign(data: bytes) -> None:
-    assert read_status(data, MOMENT) == Status(Whole.FOREIGN)
+    assert read_status(data, MOMENT) == Status(Completeness.FOREIGN)
 
 
 def test_a_status_file_of_an_openvpn_that_serves_nobody_has_a_time_and_no_clients() -> None:
     data = f"OpenVPN STATISTICS\nUpdated,{local('%Y-%m-%d %H:%M:%S')}\nTUN/TAP read bytes,0\nEND\n".encode()
-    assert read_status(data, MOMENT) == Status(Whole.WHOLE, MOMENT, None)
+    assert read_status(data, MOMENT) == Status(Completeness.COMPLETE, MOMENT, None)
 
 
 def test_the_time_is_known_from_the_head_alone() -> None:
