@@ -7,8 +7,8 @@ WORKERS ?= 4
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.
-TOOLS = bpftrace buildah debootstrap iproute2 iputils-ping mtail openvpn openssl perl prometheus prometheus-alertmanager strace \
-	systemd util-linux gcc libc6-dev
+TOOLS = bpftrace buildah busybox debootstrap iproute2 iputils-ping mtail openvpn openssl perl prometheus prometheus-alertmanager rsyslog runit \
+	strace systemd util-linux gcc libc6-dev
 
 .PHONY: run test test-slow test-all lint coverage bench tools clean
 

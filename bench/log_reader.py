@@ -7,18 +7,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from exporter.collectors.log import Counters, ServerLog
+from exporter.collectors.log import ServerLog
+from exporter.collectors.log_counts import families
 from exporter.follow.file import FollowedFile
 from exporter.follow.positions import Positions
 
 
 def main(log: Path) -> None:
     """Begin before the log is there, so that all of it is new; then let it appear, and print what was counted."""
-    counters = Counters(())
-    counters.begin("bench")
+    log_of_server = ServerLog("bench")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "server.log")
-        source = FollowedFile(path, ServerLog("bench", counters).take, Positions(Path(folder, "state")))
+        source = FollowedFile(path, log_of_server.on_lines, Positions(Path(folder, "state")))
         source.step(0)
         path.symlink_to(log)
         begin = time.process_time()
@@ -26,11 +26,10 @@ def main(log: Path) -> None:
             pass
         seconds = time.process_time() - begin
     counted = {
-        "/".join([sample.name, *list(sample.labels.values())[1:]]): sample.value
-        for counter in counters.all()
-        for family in counter.collect()
-        for sample in family.samples
-        if sample.value
+        "/".join([family.metric.name, *labels[1:]]): value
+        for family in families({"bench": log_of_server.counts})
+        for value, *labels in zip(family.values, *family.columns, strict=True)
+        if value
     }
     peak = re.search(r"VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text())
     json.dump({"seconds": seconds, "MiB": int(peak[1]) / 1024 if peak else 0, "counted": counted}, sys.stdout)

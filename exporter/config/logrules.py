@@ -4,7 +4,8 @@ Rules are matched by RE2, which takes time in proportion to the text whatever th
 exporter. It has no look-around and no back-references, which are what makes others take exponential time.
 """
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import yaml
 
@@ -15,6 +16,9 @@ except ImportError:  # an optional extra: its C++ library is large, and most sit
 
 from exporter.config.model import LogRule
 from exporter.config.yamlnode import complain, mapping, sequence, string
+
+# Tokens of RE2: a quoted part, an escaped character, the start of a group with flags.
+_TOKEN: Final = re.compile(r"\\Q.*?(?:\\E|$)|\\.|\(\?[a-zA-Z]*-[a-zA-Z]*", re.DOTALL)
 
 
 def read_log_rules(node: yaml.Node) -> tuple[LogRule, ...]:
@@ -41,6 +45,9 @@ def _pattern(node: yaml.Node) -> Any:
     options.never_nl = True  # a match never goes beyond its line, so a batch can be searched as a whole
     options.log_errors = False  # on standard error; the exception has the same text
     text = string(node)
+    for token in _TOKEN.findall(text):
+        if token in (r"\A", r"\z") or (token.startswith("(?") and "m" in token.partition("-")[2]):
+            raise complain(node, f"match {text!r} has {token}, which would depend on how lines are read; use ^ and $")
     try:
         return re2.compile(f"(?m){text}".encode(), options)
     except re2.error as error:

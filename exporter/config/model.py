@@ -46,6 +46,7 @@ class OpenVpnServer:
     max_clients: int = 1000
     status: Path | None = None
     status_interval: float = 60.0
+    syslog_tag: str | None = None  # which lines of a `log` that several servers share are this one's
 
 
 class Match(Protocol):

@@ -1,5 +1,6 @@
 """The OpenVPN servers of the configuration: where each one's log, records, management and status file are."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ def read_servers(node: yaml.Node) -> tuple[OpenVpnServer, ...]:
     for item, server in sequence(node, "servers", lambda item: (item, _server(item))):
         if server.name in servers:
             raise complain(item, f"the server name {server.name!r} is given twice")
+        for other in servers.values():
+            _refuse_shared_log(item, server, other)
         servers[server.name] = server
     return tuple(servers.values())
 
@@ -40,15 +43,33 @@ def _server(node: yaml.Node) -> OpenVpnServer:
                 "max_clients": _positive,
                 "status": _path,
                 "status_interval": duration,
+                "syslog_tag": string,
             },
             required=("name",),
         )
     )
     if server.log and server.journal:
         raise complain(node, f"server {server.name!r} has both log and journal; give the one that OpenVPN writes to")
+    if server.syslog_tag and not server.log:
+        raise complain(node, f"server {server.name!r} has syslog_tag, which needs log: it selects the log's lines")
     if server.per_client and not server.management:
         raise complain(node, f"server {server.name!r} has per_client, which needs management: clients are asked there")
     return server
+
+
+def _refuse_shared_log(item: yaml.Node, server: OpenVpnServer, other: OpenVpnServer) -> None:
+    """Each line must count for one server only."""
+    if server.journal and server.journal == other.journal:
+        raise complain(item, f"servers {other.name!r} and {server.name!r} have the same journal unit")
+    if server.log and other.log and os.path.normpath(server.log) == os.path.normpath(other.log):
+        if not (server.syslog_tag and other.syslog_tag):
+            raise complain(
+                item,
+                f"servers {other.name!r} and {server.name!r} have the same log; give each one's syslog_tag "
+                "(the word before [pid]: in its lines), or let them write to different files",
+            )
+        if server.syslog_tag == other.syslog_tag:
+            raise complain(item, f"servers {other.name!r} and {server.name!r} have the same log and syslog_tag")
 
 
 def _path(node: yaml.Node) -> Path:

@@ -35,17 +35,17 @@ class FollowedUnit(Source):
     def __init__(
         self,
         unit: str,
-        program: str,
+        programs: str | tuple[str, ...],
         on_lines: OnLines,
         on_other_lines: OnLines,
         positions: Positions,
         command: Sequence[str] = ("journalctl",),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """No child is started before the first poll. `program` is how the names of the main program begin."""
+        """No child is started before the first poll. `programs` is how names of the main program may begin."""
         super().__init__()
         self._unit = unit
-        self._program = program
+        self._programs = programs
         self._on_lines = on_lines
         self._on_other_lines = on_other_lines
         self._positions = positions
@@ -146,7 +146,7 @@ class FollowedUnit(Source):
             self._save()
 
     def _is_own(self, entry: dict[str, Any]) -> bool:
-        return str(entry.get("_COMM", self._program)).startswith(self._program)
+        return "_COMM" not in entry or str(entry["_COMM"]).startswith(self._programs)
 
     def _end(self, patience: float) -> End | None:
         child, self._child, self._finding = self._child, None, None

@@ -1,229 +1,126 @@
-"""OpenVPN's log: what stands before a message, and what the messages that matter mean.
+"""The prefix of a log line: what stands before OpenVPN's message.
 
-A line is STAMP CLIENT MESSAGE. The stamp depends on where the line went (a file, a machine-readable file, syslog), and
-is missing under --suppress-timestamps and in the journal. The client is an address, or a name with an address, where
-the message is of one client. The messages are those of OpenVPN 2.4 to 2.7 (src/openvpn: run_command.c, multi.c,
-plugin.c, error.c, mbuf.c, reflect_filter.c, ssl.c, ssl_verify.c).
+    CARRIER STAMP CLIENT MESSAGE
 
-What a client or a script can say must not pass for a message: a message is taken from its first character to its last,
-so that nothing in the midst of one counts. Where OpenVPN puts words of the client at the end (after "TLS Error: "),
-only the beginning is fixed.
+The carrier was put there by whatever took the line from OpenVPN to the file: a syslog daemon, journalctl, a container
+runtime, a supervisor. The stamp is OpenVPN's own and missing with --suppress-timestamps and in syslog. The client is an
+address, or a name with an address, if the message is about one client. Each part may be missing.
 """
 
+import json
 import re
 from typing import Final, NamedTuple
 
-HOOKS: Final = (
-    "client-connect",
-    "client-disconnect",
-    "learn-address",
-    "auth-user-pass-verify",
-    "tls-verify",
-    "tls-crypt-v2-verify",
-    "client-crresponse",
-    "route-up",
-    "up-down",
-    "ipchange",
-    "dns-updown",
-)
-OTHER: Final = "other"  # a hook or a reason that this module does not know
-PLUGIN: Final = "plugin"  # the hook of a plugin's function that is none of HOOKS; the reason of every plugin
-SCRIPT_REASONS: Final = ("exit_status", "not_executable", "signal", "script_security", "fork_failed")
-EVENTS: Final = (
-    "max_clients",
-    "connect_freq",
-    "connect_freq_initial",
-    "pool_exhausted",
-    "tls_error",
-    "auth_failed",
-    "fatal_exit",
-    "learn_failed",
-)
-DROPS: Final = ("output_saturation", "mbuf", "tun_queue", "handshake_rate")
-QUEUE_KINDS: Final = ("full", "dropped", OTHER)
-
 
 class Line(NamedTuple):
-    """A line in its parts; a part that it does not have is empty. Put together with spaces, they are the line."""
+    """A line in its parts; a part that is missing is empty."""
 
+    carrier: str  # with its trailing space
+    tag: str  # of syslog: the program's name in the carrier
     stamp: str
     client: str
     message: str
+    times: int = 1  # for how many messages the line stands (syslog's "message repeated N times")
 
-
-class Failure(NamedTuple):
-    """A script or plugin that OpenVPN says has failed."""
-
-    hook: str  # of HOOKS, or OTHER, or PLUGIN
-    reason: str  # of SCRIPT_REASONS, or "deferred", PLUGIN, OTHER
-
-
-class Event(NamedTuple):
-    """Trouble that is not a script's failure."""
-
-    event: str  # of EVENTS
-
-
-class Drop(NamedTuple):
-    """Packets that OpenVPN says it has dropped."""
-
-    reason: str  # of DROPS
-    packets: int
-
-
-class Suppressed(NamedTuple):
-    """Lines that --mute has left out."""
-
-    lines: int
-
-
-Meaning = Failure | Event | Drop | Suppressed
 
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
-_DAY = r"[A-Z][a-z]{2} [ 0-9][0-9]"  # Nov 23
-_TAG = r"[^ ]+ [^ ]+?(?:\[[0-9]+\])?: "  # host ovpn-server[123]:
-_SYSLOG = rf"(?:{_DAY} {_TIME}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[^ ]+) {_TAG}"
-_DATE = rf"(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} {_TIME}|[A-Z][a-z]{{2}} {_DAY} {_TIME} [0-9]{{4}}) (?:us=[0-9]+ )?"
-_MACHINE = r"[0-9]{1,19}\.[0-9]{6} [0-9a-f]{1,8} "
-_STAMP: Final = re.compile(rf"(?:{_SYSLOG})?(?:{_DATE}|{_MACHINE})?")
-STAMPED: Final = rf"(?:{_SYSLOG}|{_DATE}|{_MACHINE})".encode()  # how a line begins that has a stamp
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_DAY = r"[A-Z][a-z]{2}\ [ 0-9][0-9]"  # Nov 23
+_ZONE = r"(?:Z|[+-][0-9]{2}:?[0-9]{2})"
 
 _IPV4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _IPV6 = rf"(?:[0-9a-fA-F]{{0,4}}:){{2,7}}(?:{_IPV4}|[0-9a-fA-F]{{0,4}})(?:%[^ /\]]+)?"
 _ADDRESS = rf"(?:(?:udp|tcp)[46]?(?:-[a-z]+)?:)?(?:{_IPV4}(?::[0-9]{{1,5}})?|\[{_IPV6}\](?::[0-9]{{1,5}})?|{_IPV6})"
 _CLIENT: Final = re.compile(rf"{_ADDRESS}(?= )")
 
-_HOOK: Final = {f"--{hook}": hook for hook in HOOKS} | {
-    "--up/--down": "up-down",
-    "--tls-verify script": "tls-verify",
-    "dns updown": "dns-updown",
-}
-_REASON: Final = (
-    ("external program exited with error status: ", "exit_status"),
-    ("could not execute external program", "not_executable"),
-    ("external program did not exit normally", "signal"),
-    ("disallowed by script-security setting", "script_security"),
-    ("external program fork failed", "fork_failed"),
+# Of a syslog host only what can be neither a client nor a word of OpenVPN's, whose lines may have no host and no tag.
+_HOST = rf"(?!{_IPV4}:[0-9]+\ )[^ /]+(?<!:)"
+_FACILITY = r"[a-z0-9]+\.[a-z]+"  # daemon.notice
+_PID = r"\[[0-9]+\]"
+_WHEN = (
+    rf"(?:{_DAY}\ {_TIME}(?:\.[0-9]{{1,6}})?"  # Nov 23 20:40:09
+    rf"|{_DATE}T{_TIME}(?:[.,][0-9]{{1,6}})?{_ZONE}"
+    rf"|[A-Z][a-z]{{2}}\ {_DATE}\ {_TIME}(?:\.[0-9]{{1,6}})?\ [A-Z+-][A-Za-z0-9+-]*)"  # Mon 2026-11-23 20:40:09 UTC
 )
-_PLUGIN_HOOK: Final = {
-    "PLUGIN_UP": "up-down",
-    "PLUGIN_DOWN": "up-down",
-    "PLUGIN_ROUTE_UP": "route-up",
-    "PLUGIN_IPCHANGE": "ipchange",
-    "PLUGIN_TLS_VERIFY": "tls-verify",
-    "PLUGIN_CLIENT_CONNECT": "client-connect",
-    "PLUGIN_CLIENT_CONNECT_V2": "client-connect",
-    "PLUGIN_CLIENT_CONNECT_DEFER": "client-connect",
-    "PLUGIN_CLIENT_CONNECT_DEFER_V2": "client-connect",
-    "PLUGIN_CLIENT_DISCONNECT": "client-disconnect",
-    "PLUGIN_LEARN_ADDRESS": "learn-address",
-    "PLUGIN_CLIENT_CRRESPONSE": "client-crresponse",
-}
-
-_MESSAGE: Final = re.compile(
-    r"""
-      WARNING:\ Failed\ running\ command\ \((?P<hook>[^()]*)\):\ (?P<reason>[a-z -]+(?::\ -?[0-9]+)?)
-    | WARNING:\ Failed\ running\ (?P<updown>dns\ updown):\ (?P<updown_reason>[a-z -]+(?::\ -?[0-9]+)?)
-    | PLUGIN_CALL:\ plugin\ function\ (?P<function>[A-Z0-9_]+)\ failed\ with\ status\ -?[0-9]+:\ .*
-    | MULTI:\ deferred\ --client-connect\ script\ returned\ CC_RET_(?P<deferred>FAILED)
-    | (?P<suppressed>[0-9]{1,15})\ variation\(s\)\ on\ previous\ [0-9]+\ message\(s\)\ suppressed\ by\ --mute
-    | (?P<max_clients>MULTI:\ new\ incoming\ connection\ would\ exceed\ maximum\ number\ of\ clients\ \([0-9]+\))
-    | (?P<connect_freq>MULTI:\ Connection\ from\ .*\ would\ exceed\ new\ connection\ frequency\ limit\ as
-        \ controlled\ by\ --connect-freq)
-    | (?P<connect_freq_initial>Note:\ --connect-freq-initial\ .*\ rate\ limit\ exceeded.*)
-    | (?P<pool_exhausted>MULTI:\ no\ free\ --ifconfig-pool\ addresses\ are\ available)
-    | (?P<tls_error>TLS\ Error:\ .*)
-    | (?P<auth_failed>TLS\ Auth\ Error:\ .*)
-    | (?P<fatal_exit>Exiting\ due\ to\ fatal\ error)
-    | (?P<learn_failed>MULTI:\ Learn\ FAILED:\ .*)
-    | (?P<output_saturation>MULTI:\ packet\ dropped\ due\ to\ output\ saturation\ \([a-z_]+\))
-    | (?P<mbuf>MBUF:\ mbuf\ packet\ dropped)
-    | (?P<tun_queue>MULTI:\ Outgoing\ TUN\ queue\ full,\ dropped\ packet\ len=[0-9]+)
-    | Dropped\ (?P<handshake_rate>[0-9]{1,15})\ initial\ handshake\ packets\ due\ to\ --connect-freq-initial\ .*
+_CARRIER: Final = re.compile(
+    rf"""
+      {_DATE}T{_TIME}(?:\.[0-9]{{1,9}})?{_ZONE}\ (?:stdout|stderr)\ [FP](?::[^ ]*)?\   # CRI: podman, containerd
+    | {_DATE}T{_TIME}\.[0-9]{{9}}{_ZONE}\                         # docker logs --timestamps
+    | @[0-9a-f]{{24}}\                                            # svlogd -t, multilog, s6-log
+    | {_DATE}[_T]{_TIME}\.[0-9]{{5}}\                             # svlogd -tt, -ttt
+    | {_DATE}\ {_TIME}\.[0-9]{{9}}\ \                             # s6-log T
+    | [A-Za-z0-9][A-Za-z0-9_.-]*\ +\|\                            # docker compose logs
+    | (?:<[0-9]{{1,3}}>)?1\ {_DATE}T[^ ]+\ [^ ]+\ (?P<rfc5424>[^ ]+)\ [^ ]+\ [^ ]+
+        \ (?:-|(?:\[(?:[^\]\\]|\\.)*\])+)(?:\ \ ?\ufeff?|$)       # RFC 5424
+    | [A-Z][a-z]{{2}}\ {_DAY}\ {_TIME}\ [0-9]{{4}}\ {_FACILITY}\ (?P<logread>[^ ]+?)(?:{_PID})?:\   # OpenWrt's logread
+    | (?:<[0-9]{{1,3}}>)?{_WHEN}\ (?:                             # syslog daemons, BusyBox's too; journalctl -o short-*
+          (?P<bare>[^ \[]+){_PID}:\                               # without a host: busybox syslogd -S
+        | {_HOST}\ (?:{_FACILITY}\ )?(?: (?P<pid>[^ ]+?){_PID}:\  | (?P<plain>[a-z][^ ]*?):\  )
+        | {_HOST}\ (?:{_FACILITY}\ )?(?P<spaced>[^\[\]:]{{1,64}}){_PID}:\  )
+    | (?:\[\ *[0-9]+\.[0-9]{{6}}\]|[0-9]{{9,11}}\.[0-9]{{6}})\ {_HOST}\ (?P<short>[^ ]+?){_PID}:\   # -o short-unix
     """,
     re.VERBOSE,
 )
-
-# Words of which each message that `meaning` knows has one, and each line that `queue_kind` knows. Looking for one after
-# the other in a whole batch is several times faster than one regular expression for them all.
-_HINTS: Final = (
-    b"Failed running ",
-    b"PLUGIN_CALL: plugin ",
-    b"FAILED",
-    b" --",
-    b"Error: ",
-    b"Exiting due ",
-    b"would exceed ",
-    b"dropped",
-    b"essage queue",
-    b"essage Queue",
-    b"ESSAGE QUEUE",
+_OWN_STAMP: Final = re.compile(
+    rf"{_DATE} {_TIME} (?:us=[0-9]+ )?"
+    rf"|[A-Z][a-z]{{2}} {_DAY} {_TIME} [0-9]{{4}} (?:us=[0-9]+ )?"  # before 2.5
+    r"|[0-9]{1,19}\.[0-9]{6} [0-9a-f]{1,8} "  # machine-readable-output
 )
-_QUEUE: Final = re.compile(r"\b(?:[Mm]essage [Qq]ueue|MESSAGE QUEUE)\b")
-_FULL: Final = re.compile(r"\bfull\b", re.IGNORECASE)
-_DROPPED: Final = re.compile(r"\bdrop(?:s|ped|ping)?\b", re.IGNORECASE)
-
-
-def candidates(batch: bytes) -> list[bytes]:
-    """Of whole lines, each ending with a newline, those that may matter, in their order, without their newlines."""
-    found = set()
-    for hint in _HINTS:
-        at = batch.find(hint)
-        while at >= 0:
-            end = batch.index(b"\n", at)
-            found.add((batch.rfind(b"\n", 0, at) + 1, end))
-            at = batch.find(hint, end)
-    return [batch[start:end] for start, end in sorted(found)]
+_MAX_INSIDE: Final = 8
+_REPEATED: Final = re.compile(r" ?message repeated ([0-9]{1,9}) times: \[ ?(.*)\]")
+_LAST_REPEATED: Final = re.compile(rf"(?:<[0-9]{{1,3}}>)?{_WHEN} [^ ]+ last message repeated ([0-9]{{1,9}}) times")
 
 
 def split(line: str) -> Line:
-    """A line, without its newline, in its parts. Any text is a line."""
-    stamp = _STAMP.match(line)
-    at = start = stamp.end() if stamp else 0
-    # The client ends with the first address that stands alone or after a slash: a user name may hold spaces, and
-    # whatever comes after the true address is the message's.
-    while not (client := _CLIENT.match(line, at)):
-        at = line.find("/", at) + 1
-        if not at:
-            return Line(line[: max(0, start - 1)], "", line[start:])
-    return Line(line[: max(0, start - 1)], line[start : client.end()], line[client.end() + 1 :])
-
-
-def meaning(message: str) -> Meaning | None:
-    """What a message of OpenVPN says, without its stamp and client; None where it is none of those that matter."""
-    match = _MESSAGE.fullmatch(message)
+    """Return a line, without its newline, in its parts. Any text is a line."""
+    if line.startswith('{"log":'):
+        return _split_docker(line)
+    match = _CARRIER.match(line)
     if not match:
-        return None
-    kind = match.lastgroup
-    text = match[kind] if kind else ""
-    match kind:
-        case "reason":
-            return Failure(_HOOK.get(match["hook"], OTHER), _reason(text))
-        case "updown_reason":
-            return Failure("dns-updown", _reason(text))
-        case "function":
-            # A plugin that refuses a password says so with the same status as one that could not check it.
-            return None if text == "PLUGIN_AUTH_USER_PASS_VERIFY" else Failure(_PLUGIN_HOOK.get(text, PLUGIN), PLUGIN)
-        case "deferred":
-            return Failure("client-connect", "deferred")
-        case "suppressed":
-            return Suppressed(int(text))
-        case "handshake_rate":
-            return Drop("handshake_rate", int(text))
-        case "output_saturation" | "mbuf" | "tun_queue":
-            return Drop(kind, 1)
-        case _:
-            return Event(str(kind))
+        return _split_rest("", "", line)
+    tag = match[match.lastgroup] if match.lastgroup else ""
+    rest = line[match.end() :]
+    repeated = _REPEATED.fullmatch(rest) if tag else None
+    if repeated:
+        return _split_rest(match[0], tag, repeated[2])._replace(times=int(repeated[1]))
+    return _split_rest(match[0], tag, rest)
 
 
-def _reason(text: str) -> str:
-    return next((reason for words, reason in _REASON if text.startswith(words)), OTHER)
+def split_inside(line: str) -> list[Line]:
+    """Return the lines that may start inside of this one, at each stamp: its start is output that lacks a newline."""
+    found: list[Line] = []
+    match = _OWN_STAMP.search(line, 1)
+    while match and len(found) < _MAX_INSIDE:
+        found.append(_split_rest("", "", line[match.start() :]))
+        match = _OWN_STAMP.search(line, match.end())
+    return found
 
 
-def queue_kind(line: str) -> str | None:
-    """Of QUEUE_KINDS, where a line speaks of a "Message queue" anywhere; scripts print what they like, as they like."""
-    if not _QUEUE.search(line):
-        return None
-    if _FULL.search(line):
-        return "full"
-    return "dropped" if _DROPPED.search(line) else OTHER
+def times_repeated(line: str) -> int | None:
+    """Return N of a syslog line "last message repeated N times", which stands for the line before; else None."""
+    match = _LAST_REPEATED.fullmatch(line)
+    return int(match[1]) if match else None
+
+
+def _split_rest(carrier: str, tag: str, text: str) -> Line:
+    stamp = _OWN_STAMP.match(text)
+    start = at = stamp.end() if stamp else 0
+    own_stamp = text[: max(0, start - 1)]
+    # The client ends with the first address that stands alone or after a slash: a user name may hold spaces, and
+    # whatever comes after the true address belongs to the message.
+    while not (client := _CLIENT.match(text, at)):
+        at = text.find("/", at) + 1
+        if not at:
+            return Line(carrier, tag, own_stamp, "", text[start:])
+    return Line(carrier, tag, own_stamp, text[start : client.end()], text[client.end() + 1 :])
+
+
+def _split_docker(line: str) -> Line:
+    r"""Split a line of Docker's json-file: {"log": "...\n", "stream": "stdout", "time": "..."}."""
+    try:
+        text = json.loads(line)["log"]
+    except (ValueError, KeyError):
+        text = None
+    if not isinstance(text, str):
+        return _split_rest("", "", line)
+    return _split_rest('{"log":', "", text.rstrip("\n"))

@@ -3,23 +3,29 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import exporter.collectors.log
-from exporter.collectors.base import PartialResultError
+import exporter.collectors.log_counts
+from exporter.collectors.base import Families, PartialResultError
 from exporter.collectors.context import build_context
-from exporter.collectors.log import SPEC, Counters, LogCollector, ServerLog
+from exporter.collectors.log import SPEC, LogCollector, ServerLog
+from exporter.collectors.log_counts import families
 from exporter.config import load as config_load
 from exporter.config.model import Config, LogRule, OpenVpnServer, Settings
 from exporter.errors import BadInputError, RefusedError
 from exporter.exposition.families import Metric
-from exporter.openvpn.logline import HOOKS
+from exporter.exposition.pages import Format, render
+from exporter.exposition.render import Renderer
+from exporter.openvpn.messages import HOOKS
 from tests.support.openvpn import wait_until
 from tests.support.pages import scrape
-from tests.support.program import Program, running
+from tests.support.program import Program, Samples, running
+from tests.support.program import samples as page_samples
 
 WARNING = b"WARNING: Failed running command (--client-connect): external program exited with error status: 1\n"
 DATED = b"2026-11-23 20:40:09 "
@@ -28,78 +34,104 @@ DATED = b"2026-11-23 20:40:09 "
 class Log:
     """A server's counts, fed by hand."""
 
-    def __init__(self, rules: tuple[LogRule, ...] = ()) -> None:
-        self.counters = Counters(rules)
-        self.counters.begin("s")
-        self.log = ServerLog("s", self.counters, lambda: 1234.5)
+    def __init__(self, rules: tuple[LogRule, ...] = (), tag: str | None = None) -> None:
+        self.log = ServerLog("s", tag, lambda: 1234.5)
+        self.log.adopt_rules(rules)
 
-    def failures(self) -> float:
+    def failures(self) -> float | None:
         return self.value("openvpn_script_failures_total", hook="client-connect", reason="exit_status")
 
-    def value(self, name: str, **labels: str) -> float:
-        for counter in [*self.counters.all(), self.counters.last_line]:
-            for family in counter.collect():
-                for sample in family.samples:
-                    if sample.name == name and sample.labels == {"server": "s", **labels}:
-                        return sample.value
-        raise AssertionError(f"there is no {name} {labels}")
+    def value(self, name: str, **labels: str) -> float | None:
+        return samples(families({"s": self.log.counts})).get((name, frozenset({"server": "s", **labels}.items())))
 
 
-# Which lines are OpenVPN's
+def samples(found: Families) -> Samples:
+    """Every sample of families by name and labels."""
+    return page_samples(b"".join(render(list(found), Format.TEXT, Renderer())).decode())
 
 
-def test_a_line_without_a_stamp_among_lines_with_one_is_a_scripts() -> None:
+# One server's lines
+
+
+def test_every_meaning_is_counted() -> None:
     log = Log()
-    log.log.take(DATED + b"Initialization Sequence Completed\n" + WARNING)
-    log.log.take(WARNING)
-    assert log.failures() == 0
-    log.log.take(DATED + WARNING)
+    log.log.on_lines(
+        DATED + WARNING + DATED + b"TLS Error: x\n" + DATED + b"MBUF: mbuf packet dropped\n"
+        + DATED + b"Dropped 42 initial handshake packets due to --connect-freq-initial 100 10\n"
+        + DATED + b"17 variation(s) on previous 3 message(s) suppressed by --mute\nMessage queue dropped\n"
+        + b"x y MULTI: packet dropped due to output saturation (multi_add_mbuf)\n"
+        + b"Nov 23 20:40:09 vpn1 openvpn[1]: message repeated 9 times: [ " + DATED + b"MBUF: mbuf packet dropped]\n"
+    )  # fmt: skip
     assert log.failures() == 1
-
-
-def test_where_no_line_has_a_stamp_each_counts() -> None:
-    log = Log()
-    log.log.take(b"Initialization Sequence Completed\n" + WARNING)
-    assert log.failures() == 1
-
-
-def test_a_server_that_was_restarted_without_stamps() -> None:
-    """Its first words tell."""
-    log = Log()
-    log.log.take(DATED + WARNING)
-    log.log.take(b"OpenVPN 2.6.14 x86_64-pc-linux-gnu [SSL (OpenSSL)]\n")
-    log.log.take(WARNING)
-    assert log.failures() == 2
+    assert log.value("openvpn_log_events_total", event="tls_error") == 1
+    assert log.value("openvpn_packets_dropped_total", reason="mbuf") == 10
+    assert log.value("openvpn_packets_dropped_total", reason="handshake_rate") == 42
+    assert log.value("openvpn_log_suppressed_lines_total") == 17
+    assert log.value("openvpn_log_message_queue_lines_total", kind="dropped") == 1
+    assert log.value("openvpn_log_unread_lines_total") == 1
+    assert log.value("openvpn_log_lines_total") == 8
 
 
 def test_output_of_scripts_only_counts_as_lines_and_queue_lines() -> None:
     log = Log()
-    log.log.take_output(WARNING + b"Message queue full\n")
+    log.log.on_output(WARNING + b"Message queue full\n")
     assert log.failures() == 0
     assert log.value("openvpn_log_lines_total") == 2
     assert log.value("openvpn_log_message_queue_lines_total", kind="full") == 1
     assert log.value("openvpn_log_last_line_timestamp_seconds") == 1234.5
 
 
-def test_every_series_that_can_be_foreseen_begins_at_zero() -> None:
+def test_every_series_that_can_be_foreseen_begins_at_zero_and_no_other() -> None:
     log = Log()
     for hook in HOOKS:
-        assert log.value("openvpn_script_failures_total", hook=hook, reason="signal") == 0
+        on_a_server = hook not in ("ipchange", "dns-updown")
+        assert log.value("openvpn_script_failures_total", hook=hook, reason="signal") == (0 if on_a_server else None)
+        deferred = log.value("openvpn_script_failures_total", hook=hook, reason="deferred")
+        assert deferred == (0 if hook == "client-connect" else None)
     for name, label, value in (
         ("openvpn_log_events_total", "event", "max_clients"),
         ("openvpn_packets_dropped_total", "reason", "mbuf"),
         ("openvpn_log_message_queue_lines_total", "kind", "dropped"),
     ):
         assert log.value(name, **{label: value}) == 0
-    with pytest.raises(AssertionError, match="there is no"):
-        log.value("openvpn_log_last_line_timestamp_seconds")
+    assert log.value("openvpn_log_unread_lines_total") == 0
+    assert log.value("openvpn_log_last_line_timestamp_seconds") is None
+    log.log.on_lines(WARNING.replace(b"--client-connect", b"--ipchange"))
+    assert log.value("openvpn_script_failures_total", hook="ipchange", reason="exit_status") == 1
 
 
 def test_any_bytes_are_counted() -> None:
     log = Log()
-    log.log.take(b"\xff\xfe Message queue \xff full\n\0\0\n\n" + b"/" * 100_000 + b" --mute\n")
+    log.log.on_lines(b"\xff\xfe Message queue \xff full\n\0\0\n\n" + b"/" * 100_000 + b" --mute\n")
     assert log.value("openvpn_log_lines_total") == 4
     assert log.value("openvpn_log_message_queue_lines_total", kind="full") == 1
+
+
+def test_a_prefix_that_is_not_known_is_told_once_with_an_example(caplog: pytest.LogCaptureFixture) -> None:
+    """And is a fault, once it is that of most lines of OpenVPN's."""
+    log = Log()
+    for _ in range(3):
+        assert log.log.fault is None
+        log.log.on_lines(b"(vpn) Initialization Sequence Completed\n")
+    fault = log.log.fault
+    assert fault
+    assert "most of OpenVPN's lines have a prefix that is not known, such as '(vpn) Initialization" in fault
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    log.log.on_lines((DATED + b"Initialization Sequence Completed\n") * 4)
+    assert log.log.fault is None
+
+
+@pytest.mark.parametrize("tag", ["ovpn-udp", "ovpn-tcp", "my vpn"])
+def test_servers_that_share_a_log_are_told_apart_by_tag(tag: str) -> None:
+    """Each counts its own lines only, repeated ones too; a tag in the midst of a line is none."""
+    log = Log(tag=tag)
+    line = b"Nov 26 07:14:39 vm %s[4711]: alice/192.0.2.1:5 " + WARNING
+    other = {"ovpn-udp": b"ovpn-tcp", "ovpn-tcp": b"ovpn-udp", "my vpn": b"vpn"}[tag]
+    log.log.on_lines(line % tag.encode() + line % other + b"Nov 26 07:14:39 vm last message repeated 9 times\n")
+    log.log.on_lines(line % other + b"Nov 26 07:14:39 vm %s[1]: it is  %s[1]: " % (other, tag.encode()) + WARNING)
+    log.log.on_lines(line % other + line % tag.encode() + b"Nov 26 07:14:39 vm last message repeated 2 times\n")
+    assert log.failures() == 4
+    assert log.value("openvpn_log_lines_total") == 3
 
 
 # The user's rules
@@ -113,14 +145,12 @@ def rules(tmp_path: Path, text: str) -> tuple[LogRule, ...]:
 
 def test_rules_count_lines_that_match_somewhere(tmp_path: Path) -> None:
     log = Log(rules(tmp_path, "  - {name: radius, match: 'radius: timeout'}\n  - {name: ends, match: '^a.*b$|^$'}\n"))
-    log.log.take(b"x radius: timeout, radius: timeout\na\nb\na b\n\nradius:\ntimeout\naab \n")
+    log.log.on_lines(b"x radius: timeout, radius: timeout\na\nb\na b\n\nradius:\ntimeout\naab \n")
     assert log.value("openvpn_log_rule_matches_total", rule="radius") == 1
     assert log.value("openvpn_log_rule_matches_total", rule="ends") == 2
 
 
-@pytest.mark.parametrize(
-    "pattern", ["(a|aa)+$", "(a*)*b", "((a{1,10}){1,10}){1,10}b", "(.*)*(.*)*(.*)*=", "a*", "$", r"\z"]
-)
+@pytest.mark.parametrize("pattern", ["(a|aa)+$", "(a*)*b", "((a{1,10}){1,10}){1,10}b", "(.*)*(.*)*(.*)*=", "a*", "$"])
 def test_no_pattern_stalls(tmp_path: Path, pattern: str) -> None:
     """Patterns for which others take until the end of the world; the time may only grow with the text."""
     (rule,) = rules(tmp_path, f"  - {{name: bad, match: '{pattern}'}}\n")
@@ -137,6 +167,9 @@ def test_no_pattern_stalls(tmp_path: Path, pattern: str) -> None:
         ("  - {name: a, match: '(?<=a)b'}\n", "no look-around, no back-references"),
         ("  - {name: a, match: '(a)\\1'}\n", "invalid escape sequence"),
         ("  - {name: a, match: 'a)(b'}\n", r"unexpected \)"),
+        ("  - {name: a, match: '\\A[a-z]'}\n", r"has \\A, which would depend on how lines are read; use \^ and \$"),
+        ("  - {name: a, match: 'end\\z'}\n", r"has \\z, which"),
+        ("  - {name: a, match: '(?i-m:^a)'}\n", r"has \(\?i-m, which"),
         ("  - {name: a}\n", "an item of log_rules needs the key 'match'"),
         ("  - {name: a, match: b}\n  - {name: a, match: c}\n", ":3: the rule name 'a' is given twice"),
         ("  a: b\n", "log_rules must be a list"),
@@ -147,19 +180,103 @@ def test_a_rule_that_is_wrong(tmp_path: Path, text: str, complaint: str) -> None
         rules(tmp_path, text)
 
 
+@pytest.mark.parametrize("pattern", [r"\\\\A", r"\\Q\\z\\E", r"(?-i:m)", "A|z"])
+def test_what_only_looks_like_the_ends_of_a_batch(tmp_path: Path, pattern: str) -> None:
+    assert len(rules(tmp_path, f'  - {{name: a, match: "{pattern}"}}\n')) == 1
+
+
 # Built from settings
 
 
-def built(**settings: Any) -> LogCollector | None:
-    return SPEC.build(build_context(Settings(**settings)))
+def built(**settings: Any) -> LogCollector:
+    collector = SPEC.build(build_context(Settings(**settings)))
+    assert isinstance(collector, LogCollector)
+    return collector
 
 
 def test_nothing_to_read_and_a_single_look() -> None:
-    """No server with a log: no collector; --once: none either, for it could only show zeros."""
+    """No server with a log: not active; --once: no collector at all, for it could only show zeros."""
     server = OpenVpnServer("s", log=Path("/nowhere/server.log"))
-    assert built() is None
-    assert built(config=Config(servers=(OpenVpnServer("s"),))) is None
-    assert built(config=Config(servers=(server,)), once=True) is None
+    assert not built().active
+    assert not built(config=Config(servers=(OpenVpnServer("s"),))).active
+    assert built(config=Config(servers=(server,))).active
+    assert SPEC.build(build_context(Settings(config=Config(servers=(server,)), once=True))) is None
+
+
+def test_a_new_configuration(tmp_path: Path) -> None:
+    """Counts go on for what is as before, end for what is gone, and begin for what is new."""
+    logs = {name: tmp_path / f"{name}.log" for name in ("a", "b", "c")}
+    for log in logs.values():
+        log.touch()
+    a, b, c = (OpenVpnServer(name, log=log) for name, log in logs.items())
+    (rule,) = rules(tmp_path, "  - {name: r, match: WARNING}\n")
+    collector = built(config=Config(servers=(a, b)), state_directory=tmp_path / "state")
+    collector.start()
+
+    def lines(name: str) -> float | None:
+        return samples(collector.collect(scrape())).get(("openvpn_log_lines_total", frozenset({("server", name)})))
+
+    def write(*names: str) -> None:
+        for name in names:
+            with logs[name].open("ab") as file:
+                file.write(WARNING)
+
+    try:
+        wait_until(lambda: len(list((tmp_path / "state").glob("*.json"))) == 2, "places are remembered")
+        write("a", "b", "c")
+        wait_until(lambda: (lines("a"), lines("b"), lines("c")) == (1, 1, None), "the first lines")
+        collector.reconfigure(Config(servers=(replace(a, status_interval=9.0), c), log_rules=(rule,)))
+        assert lines("b") is None
+        wait_until(lambda: len(list((tmp_path / "state").glob("*.json"))) == 3, "the new one's place too")
+        write("a", "b", "c")
+        wait_until(lambda: (lines("a"), lines("c")) == (2, 1), "the second lines")
+        name = ("openvpn_log_rule_matches_total", frozenset({("server", "a"), ("rule", "r")}))
+        assert samples(collector.collect(scrape()))[name] == 1
+        collector.reconfigure(Config(servers=()))
+        assert not collector.active
+        collector.reconfigure(Config(servers=(b,)))  # not read meanwhile, and remembered where
+        wait_until(lambda: lines("b") == 1, "what was written while it was not followed")
+    finally:
+        collector.stop()
+
+
+def test_servers_that_share_a_log(tmp_path: Path) -> None:
+    """The log is read once; each line counts for one of them."""
+    log = tmp_path / "syslog"
+    log.touch()
+    servers = tuple(OpenVpnServer(tag, log=log, syslog_tag=f"ovpn-{tag}") for tag in ("udp", "tcp"))
+    collector = built(config=Config(servers=servers), state_directory=tmp_path / "state")
+    collector.start()
+
+    def failures(server: str) -> float:
+        labels = {("server", server), ("hook", "client-connect"), ("reason", "exit_status")}
+        return samples(collector.collect(scrape()))["openvpn_script_failures_total", frozenset(labels)]
+
+    try:
+        wait_until(lambda: any((tmp_path / "state").glob("*.json")), "its place is remembered")
+        log.write_bytes(b"Nov 26 07:14:39 vm ovpn-udp[4711]: " + WARNING)
+        wait_until(lambda: failures("udp") == 1, "it is counted")
+        assert failures("tcp") == 0
+        assert len(list((tmp_path / "state").glob("*.json"))) == 1
+    finally:
+        collector.stop()
+
+
+@pytest.mark.parametrize(
+    ("servers", "complaint"),
+    [
+        ("{name: a, log: /l}\n  - {name: b, log: /x/../l}", ":3: servers 'a' and 'b' have the same log; give each one"),
+        ("{name: a, log: /l, syslog_tag: t}\n  - {name: b, log: /l}", "have the same log; give each one's syslog_tag"),
+        ("{name: a, log: /l, syslog_tag: t}\n  - {name: b, log: /l, syslog_tag: t}", "same log and syslog_tag"),
+        ("{name: a, journal: o.service}\n  - {name: b, journal: o.service}", "have the same journal unit"),
+        ("{name: a, journal: o.service, syslog_tag: t}", "'a' has syslog_tag, which needs log"),
+    ],
+)
+def test_servers_whose_lines_cannot_be_told_apart(tmp_path: Path, servers: str, complaint: str) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(f"servers:\n  - {servers}\n")
+    with pytest.raises(BadInputError, match=complaint):
+        config_load.load(config)
 
 
 def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -175,7 +292,6 @@ def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
     good.touch()
     bad.mkdir()
     collector = built(config=Config(servers=(OpenVpnServer("good", log=good), OpenVpnServer("bad", log=bad))))
-    assert collector
     collector.start()
 
     def works() -> bool:
@@ -230,7 +346,8 @@ def test_every_metric_is_on_the_page(tmp_path: Path) -> None:
     log.touch()
     config = tmp_path / "config.yml"
     config.write_text(f"servers: [{{name: s, log: {log}}}]\nlog_rules: [{{name: r, match: x}}]\n")
-    declared = {metric.name for metric in vars(exporter.collectors.log).values() if isinstance(metric, Metric)}
+    modules = (exporter.collectors.log, exporter.collectors.log_counts)
+    declared = {metric.name for module in modules for metric in vars(module).values() if isinstance(metric, Metric)}
     with running(f"--config.file={config}", f"--state.directory={tmp_path / 'state'}") as program:
 
         def names() -> set[str]:

@@ -54,7 +54,8 @@ def watched_file(tmp_path: Path) -> Iterator[Watched]:
     with Lab() as lab, running(
         f"--openvpn.log={lab.folder / 'server.log'}", f"--state.directory={tmp_path / 'state'}"
     ) as program:  # fmt: skip
-        program.addresses()
+        # Else it may first look when the log has lines already, and start at their end.
+        wait_until(lambda: (program.value("openvpn_log_read_errors_total", server="server") or 0) > 0, "it looks")
         yield Watched(lab, program, lab.server)
 
 
@@ -285,7 +286,7 @@ def test_the_journal(journal: Journald, tmp_path: Path) -> None:
         connect = lab.script(
             "connect", f"echo '{WARNING}'\necho Message queue full\nsleep 1\ntest $common_name = bob || exit 3"
         )
-        server = lab.server(f"client-connect {connect}", "suppress-timestamps", output=stream)
+        server = lab.server(f"client-connect {connect}", "suppress-timestamps", output=stream.fileno())
         watched = Watched(lab, program, lab.server)
         lab.client("alice").wait_refused()
         bob = lab.client("bob")

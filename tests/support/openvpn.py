@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -104,7 +104,13 @@ class OpenVpn:
     """An openvpn process in a namespace, with the files that it writes."""
 
     def __init__(
-        self, name: str, namespace: Namespace, folder: Path, lines: list[str], output: int | IO[bytes] | None
+        self,
+        name: str,
+        namespace: Namespace,
+        folder: Path,
+        lines: list[str],
+        output: int | IO[bytes] | None,
+        before: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.namespace = namespace
@@ -117,7 +123,7 @@ class OpenVpn:
             lines = [f"log-append {self.log}", *lines]
         self.config.write_text("".join(line + "\n" for line in lines))
         self.process = subprocess.Popen(
-            namespace.command("openvpn", "--config", str(self.config)),
+            [*before, *namespace.command("openvpn", "--config", str(self.config))],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -197,10 +203,13 @@ class Lab:
             namespace.delete()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def server(self, *lines: str, name: str = "server", output: int | IO[bytes] | None = None) -> OpenVpn:
+    def server(
+        self, *lines: str, name: str = "server", output: int | IO[bytes] | None = None, before: Sequence[str] = ()
+    ) -> OpenVpn:
         """Start a server and wait until it listens; `lines` are added to its configuration, the last one wins.
 
-        It logs to `.log` with log-append, unless `output` says where its standard output goes. It answers on the
+        It logs to `.log` with log-append, unless `output` says where its standard output goes. `before` is a command
+        that runs it. It answers on the
         unix socket `.management` and rewrites `.status` (version 2) every second.
         """
         stem = self.folder / name
@@ -213,7 +222,7 @@ class Lab:
         if not any(line.startswith("management ") for line in lines):
             # Not overridden by a later line: OpenVPN would not forget the word `unix`.
             config.append(f"management {stem}.sock unix")
-        server = OpenVpn(name, self._server_namespace, self.folder, [*config, *lines], output)
+        server = OpenVpn(name, self._server_namespace, self.folder, [*config, *lines], output, before)
         self._processes.append(server)
         tables = [Path(f"/proc/{server.process.pid}/net/{table}") for table in ("udp", "udp6", "tcp", "tcp6")]
 
