@@ -13,6 +13,7 @@ LAYERS = [
     {"openvpn", "sysv", "exposition.families", "exposition.singleflight"},
     {"config"},
     {"discovery", "exposition", "follow", "probes", "trace"},
+    {"process_events"},
     {"collectors"},
     {"web"},
     {"app"},

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from exporter.collectors import discovery, hooks, limits, log, management, queues, status, trace, waiters
+from exporter.collectors import discovery, hooks, limits, log, management, queues, scripts, status, trace, waiters
 from exporter.collectors.base import Collector, CollectorSpec
 from exporter.collectors.context import BuildContext
 
@@ -11,6 +11,7 @@ COLLECTORS: Final[tuple[CollectorSpec, ...]] = (
     limits.SPEC,
     discovery.SPEC,
     log.SPEC,
+    scripts.SPEC,
     hooks.SPEC,
     management.SPEC,
     status.SPEC,

@@ -44,7 +44,7 @@ def named_as_configured(instances: Sequence[Instance], servers: Sequence[OpenVpn
     given: dict[int, str] = {}
     for place, instance in enumerate(instances):
         name = next(
-            (server.name for server in servers if server.name not in given.values() and _same(instance, server)), None
+            (server.name for server in servers if server.name not in given.values() and is_same(instance, server)), None
         )
         if name is not None:
             given[place] = name
@@ -59,7 +59,7 @@ def named_as_configured(instances: Sequence[Instance], servers: Sequence[OpenVpn
     return named
 
 
-def _same(instance: Instance, server: OpenVpnServer) -> bool:
+def is_same(instance: Instance, server: OpenVpnServer) -> bool:
     """Return whether the configuration means this instance: by anything that no two instances share."""
     management = instance.options.management
     return bool(

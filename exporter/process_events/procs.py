@@ -1,0 +1,81 @@
+"""What /proc says of processes to everybody: command line, parent, start, control group."""
+
+import os
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_LONGEST: Final = 128 * 1024  # bytes of a command line that are read
+_TICK: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
+
+
+class Stat(NamedTuple):
+    """A line of /proc/PID/stat."""
+
+    name: str
+    state: str  # Z: a zombie
+    parent: int
+    start_ticks: int  # clock ticks after boot
+
+
+class Processes:
+    """The processes that a procfs shows. None of its methods raises for a process that is gone or hidden."""
+
+    def __init__(self, procfs: Path) -> None:
+        self._root = str(procfs)
+
+    def pids(self) -> list[int]:
+        """Return the pids of all processes. Raises OSError if there is no procfs."""
+        return [int(name) for name in os.listdir(self._root) if name.isdigit()]
+
+    def words(self, pid: int) -> tuple[str, ...] | None:
+        """Return the command line; empty while the process executes a new program, None if it is gone."""
+        data = self._read(pid, "cmdline")
+        if data is None:
+            return None
+        return tuple(os.fsdecode(data).removesuffix("\0").split("\0")) if data else ()
+
+    def name(self, pid: int) -> str | None:
+        """Return the program's name, cut at 15 characters; None if the process is gone."""
+        data = self._read(pid, "comm")
+        return None if data is None else os.fsdecode(data).rstrip("\n")
+
+    def stat(self, pid: int) -> Stat | None:
+        """Return parent and start; None if the process is gone."""
+        data = self._read(pid, "stat")
+        if not data:
+            return None
+        name, _, rest = os.fsdecode(data).rpartition(") ")  # the name may hold anything
+        fields = rest.split()
+        return Stat(name.partition(" (")[2], fields[0], int(fields[1]), int(fields[19]))
+
+    def unit(self, pid: int) -> str | None:
+        """Return the systemd unit that the process belongs to."""
+        data = self._read(pid, "cgroup") or b""
+        parts = [part for line in os.fsdecode(data).splitlines() for part in line.split("/")]
+        return next((part for part in reversed(parts) if part.endswith(".service")), None)
+
+    def folder(self, pid: int) -> str | None:
+        """Return the working folder; None if this process may not know it."""
+        try:
+            return os.readlink(f"{self._root}/{pid}/cwd")
+        except OSError:
+            return None
+
+    def _read(self, pid: int, name: str) -> bytes | None:
+        try:
+            file = os.open(f"{self._root}/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return os.read(file, _LONGEST)
+        except OSError:  # it has ended since
+            return None
+        finally:
+            os.close(file)
+
+
+def began(start_ticks: int) -> int:
+    """Return when a process began, in nanoseconds of CLOCK_MONOTONIC, which unlike /proc does not count suspensions."""
+    suspended = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    return start_ticks * _TICK - suspended
