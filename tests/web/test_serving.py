@@ -251,7 +251,7 @@ def test_scrapes_at_once_share_one_collection() -> None:
 
 def test_a_page_that_cannot_be_made_is_500() -> None:
     """And the next request is served on the same connection."""
-    outcomes = iter([RuntimeError("no"), [ONE.family([1])]])
+    outcomes: Iterator[Exception | Gathered] = iter([RuntimeError("no"), [ONE.family([1])]])
 
     def gather(_query: Query) -> Gathered:
         outcome = next(outcomes)
