@@ -17,15 +17,29 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PYTHONS = [
-    name
-    for name in [f"python3.{minor}" for minor in range(11, 16)]
-    if shutil.which(name) or name == f"python3.{sys.version_info.minor}"
-]
 TESTS = ["tests/exposition", "tests/openvpn", "tests/sysv", "tests/test_cli.py", "tests/collectors/test_runner.py"]
 TOOLS = ["hypothesis", "pytest", "pytest-timeout", "pytest-xdist", "requests"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("distribution")]
+
+
+def _pythons() -> dict[str, str]:
+    """Find an interpreter per minor version: on the PATH, or installed by pyenv."""
+    found = {f"3.{sys.version_info.minor}": sys.executable}
+    installed = sorted(str(path) for path in Path.home().glob(".pyenv/versions/*/bin/python3"))
+    for candidate in [*filter(None, map(shutil.which, [f"python3.{minor}" for minor in range(11, 16)])), *installed]:
+        asked = subprocess.run(
+            [candidate, "-c", "import sys, venv; print(*sys.version_info[:2], sep='.')"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        version = asked.stdout.strip()
+        if asked.returncode == 0 and version in SUPPORTED:
+            found.setdefault(version, candidate)
+    return found
+
+
+SUPPORTED = {found[1] for each in PROJECT["classifiers"] if (found := re.search(r"Python :: (3\.\d+)$", each))}
+PYTHONS = _pythons()
 
 
 class Distribution(NamedTuple):
@@ -82,8 +96,8 @@ def passes(python: Path, tree: Path, tests: Sequence[str] = TESTS) -> None:
     assert int(counted[1]) > 100
 
 
-@pytest.mark.parametrize("name", PYTHONS)
-def test_the_wheel(distribution: Distribution, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", sorted(PYTHONS))
+def test_the_wheel(distribution: Distribution, version: str, tmp_path: Path) -> None:
     """Installed with the newest dependencies, it passes the tests, and its programs start."""
     python = environment(
         shutil.which(name) or sys.executable, tmp_path / "venv", f"{distribution.wheel}[log-rules]", *TOOLS
