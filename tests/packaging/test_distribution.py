@@ -99,9 +99,7 @@ def passes(python: Path, tree: Path, tests: Sequence[str] = TESTS) -> None:
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 def test_the_wheel(distribution: Distribution, version: str, tmp_path: Path) -> None:
     """Installed with the newest dependencies, it passes the tests, and its programs start."""
-    python = environment(
-        shutil.which(name) or sys.executable, tmp_path / "venv", f"{distribution.wheel}[log-rules]", *TOOLS
-    )
+    python = environment(PYTHONS[version], tmp_path / "venv", f"{distribution.wheel}[log-rules]", *TOOLS)
     passes(python, unpacked(distribution, tmp_path / "source"))
     for program in ("openvpn-mq-exporter", "openvpn-mq-hook"):
         assert re.search(r"\d+\.\d+", run(python.parent / program, "--version", cwd=tmp_path))
