@@ -1,13 +1,13 @@
-"""The two ways in which a start is refused; each message is one sentence for the person at the terminal."""
+"""The two errors that refuse a start; each message is one sentence for the user at the terminal."""
 
 
 class BadInputError(Exception):
-    """What the user gave is wrong: a flag, the configuration. The message names the thing and the remedy."""
+    """The input is wrong: a flag, the configuration. The message names the thing and the remedy."""
 
     exit_status = 2
 
 
 class RefusedError(Exception):
-    """What the user gave is fine, and the system says no: a port in use, a folder not writable."""
+    """The input is valid, but the operating system refused it: a port in use, a folder that is not writable."""
 
     exit_status = 1

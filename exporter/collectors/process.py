@@ -19,7 +19,7 @@ BUILD_INFO: Final = Metric(
 
 
 def revision() -> str:
-    """The commit that this was built from; "unknown" where the build could not tell."""
+    """Return the commit that this was built from; "unknown" if the build did not record it."""
     try:
         return Path(exporter.__file__).with_name("REVISION").read_text().strip()
     except OSError:

@@ -16,7 +16,7 @@ _FORM: Final = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit}(?![a-z]))?" for uni
 
 
 def parse_duration(text: str) -> float:
-    """Seconds, more than none. Raises ValueError with a sentence that shows the form."""
+    """Return seconds, more than 0. Raise ValueError with a sentence that shows the form."""
     match = _FORM.fullmatch(text)
     numbers = match.groups() if match else ()
     seconds = sum(int(number) * unit for number, unit in zip(numbers, _UNITS.values(), strict=False) if number)

@@ -12,7 +12,7 @@ from exporter.sysv.keys import RESERVED, Ftok, NamedQueue
 
 
 def load(path: Path) -> Config:
-    """Read and check the whole file. Raises BadInputError."""
+    """Read and check the whole file. Raise BadInputError."""
     root = compose(path, "the configuration")
     if root is None:
         return Config()

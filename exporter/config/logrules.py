@@ -22,7 +22,7 @@ _TOKEN: Final = re.compile(r"\\Q.*?(?:\\E|$)|\\.|\(\?[a-zA-Z]*-[a-zA-Z]*", re.DO
 
 
 def read_log_rules(node: yaml.Node) -> tuple[LogRule, ...]:
-    """The list `log_rules`. Raises BadInputError."""
+    """Read the list `log_rules`. Raise BadInputError."""
     rules: dict[str, LogRule] = {}
     for item, rule in sequence(node, "log_rules", lambda item: (item, _rule(item))):
         if rule.name in rules:

@@ -14,7 +14,7 @@ _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|scope|slice)")
 
 
 def read_servers(node: yaml.Node) -> tuple[OpenVpnServer, ...]:
-    """The list `servers`. Raises BadInputError."""
+    """Read the list `servers`. Raise BadInputError."""
     servers: dict[str, OpenVpnServer] = {}
     for item, server in sequence(node, "servers", lambda item: (item, _server(item))):
         if server.name in servers:

@@ -13,17 +13,17 @@ from exporter.errors import BadInputError
 T = TypeVar("T")
 Reader = Callable[[yaml.Node], Any]
 
-_MOST_BYTES: Final = 1 << 20
+_MAX_BYTES: Final = 1 << 20
 
 
 def compose(path: Path, what: str) -> yaml.Node | None:
-    """The document's root node; None where the file is empty. Raises BadInputError; `what` says what the file is."""
+    """Return the document's root node; None if the file is empty. Raise BadInputError; `what` names the file."""
     try:
         with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise BadInputError(f"cannot read {what} {path}: {error.strerror}") from None
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise BadInputError(f"{what} {path} is larger than 1 MiB; is it the right file?")
     try:
         return yaml.compose(_Named(data, path), Loader=yaml.SafeLoader)
@@ -37,7 +37,7 @@ def compose(path: Path, what: str) -> yaml.Node | None:
 
 
 class _Named:
-    """A file for PyYAML that knows its name, so that nodes know where they stand."""
+    """A file for PyYAML with a name, so that error messages can give the place of a node."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         self.name = str(path)
@@ -49,14 +49,14 @@ class _Named:
 
 
 def complain(node: yaml.Node, sentence: str) -> BadInputError:
-    """An error that points at the node."""
+    """Return an error that points at the node."""
     return BadInputError(f"{node.start_mark.name}:{node.start_mark.line + 1}: {sentence}")
 
 
 def mapping(
     node: yaml.Node, where: str, readers: Mapping[str, Reader], required: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The values of a mapping by key, each read by its reader; a key that is not in `readers` is an error."""
+    """Return the values of a mapping by key, each read by its reader; a key that is not in `readers` is an error."""
     if not isinstance(node, yaml.MappingNode):
         raise complain(node, f"{where} must be a mapping with keys from: {', '.join(readers)}")
     values: dict[str, Any] = {}
@@ -74,35 +74,35 @@ def mapping(
 
 
 def sequence(node: yaml.Node, where: str, read: Callable[[yaml.Node], T]) -> list[T]:
-    """The items of a list, each read by `read`."""
+    """Return the items of a list, each read by `read`."""
     if not isinstance(node, yaml.SequenceNode):
         raise complain(node, f"{where} must be a list")
     return [read(item) for item in node.value]
 
 
 def string(node: yaml.Node) -> str:
-    """Text that is not empty; a bare number or word is text too."""
+    """Read text that is not empty; a bare number or word is text too."""
     if not isinstance(node, yaml.ScalarNode) or not node.value:
         raise complain(node, "expected text")
     return str(node.value)
 
 
 def integer(node: yaml.Node) -> int:
-    """A whole number, decimal or 0x hexadecimal."""
+    """Read a whole number, decimal or 0x hexadecimal."""
     if isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)", node.value):
         return int(node.value, 0 if "x" in node.value.lower() else 10)
     raise complain(node, "expected a whole number, decimal or hexadecimal (0x4f560001)")
 
 
 def boolean(node: yaml.Node) -> bool:
-    """True or false."""
+    """Read true or false."""
     if isinstance(node, yaml.ScalarNode) and node.value in ("true", "false"):
         return bool(node.value == "true")
     raise complain(node, "expected true or false")
 
 
 def duration(node: yaml.Node) -> float:
-    """Seconds, from text like 500ms or 5m."""
+    """Read seconds, from text like 500ms or 5m."""
     try:
         return parse_duration(string(node))
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 prometheus_client holds the counters and histograms that live on between scrapes, and renders them. What is read
 anew at every scrape, with a series for every queue, is a `Family`: columns instead of sample objects, rendered
-by one `%` for all samples, which costs a twentieth of a microsecond a sample instead of six.
+by one `%` for all samples, which takes a twentieth of a microsecond per sample instead of six.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ _UNITS: Final = frozenset({"seconds", "bytes", "ratio"})
 
 
 class Metric(NamedTuple):
-    """What one metric is: declared once, at the top of the collector that exports it."""
+    """The description of one metric: declared once, by the collector that exports it."""
 
     name: str
     kind: Kind
@@ -35,21 +35,21 @@ class Metric(NamedTuple):
         return last if last in _UNITS else ""
 
     def family(self, values: Sequence[float], *columns: Sequence[str]) -> "Family":
-        """One sample a value; `columns` are the label values, in the order of `labels`, each as long as `values`."""
+        """Return a sample per value; `columns` are the label values in the order of `labels`, as long as `values`."""
         if len(columns) != len(self.labels):
             raise ValueError(f"{self.name} has {len(self.labels)} labels, was given {len(columns)}")
         return Family(self, values, columns)
 
     def counter(self) -> Counter:
-        """A counter of prometheus_client that lives on between scrapes."""
+        """Return a counter of prometheus_client that lives on between scrapes."""
         return Counter(self.name, self.help, self.labels, unit=self.unit, registry=None)
 
     def gauge(self) -> Gauge:
-        """A gauge of prometheus_client, for what goes up and down between scrapes."""
+        """Return a gauge of prometheus_client, for what goes up and down between scrapes."""
         return Gauge(self.name, self.help, self.labels, unit=self.unit, registry=None)
 
     def histogram(self, buckets: Sequence[float]) -> Histogram:
-        """A histogram of prometheus_client; buckets are upper bounds in the metric's unit, +Inf added."""
+        """Return a histogram of prometheus_client; buckets are upper bounds in the metric's unit, +Inf is added."""
         return Histogram(self.name, self.help, self.labels, unit=self.unit, buckets=buckets, registry=None)
 
 
@@ -62,7 +62,7 @@ class Family(NamedTuple):
 
 
 def merged(families: Iterable[Family]) -> Iterable[Family]:
-    """The same samples, each metric once: a page may not come back to a metric, and two collectors can share one."""
+    """Join families of one metric: a page may not come back to a metric, and two collectors can share one."""
     by_metric: dict[Metric, Family] = {}
     for family in families:
         other = by_metric.get(family.metric)
@@ -82,5 +82,5 @@ class ClientMetrics(ClientCollector):
         self._metrics = metrics
 
     def collect(self) -> Iterable[LibraryMetric]:
-        """Called by the encoder, once."""
+        """Return the metrics; the encoder calls this once."""
         return self._metrics

@@ -25,8 +25,9 @@ class _Slot:
 
 
 class Peaks:
-    """Fed by the sampler and by every scrape, read by the scrape; msqid tells queues apart, so that a queue made
-    anew under the same key starts anew.
+    """Fed by the sampler and by every scrape, read by the scrape.
+
+    Queues are told apart by msqid, so that a queue that is made again under the same key starts from nothing.
     """
 
     def __init__(self, window: float) -> None:
@@ -36,7 +37,7 @@ class Peaks:
         self._lock = threading.Lock()
 
     def add(self, moment: float, queues: Queues) -> None:
-        """One sample of all queues; `moment` in seconds of a clock that never steps back."""
+        """Add one sample of all queues; `moment` in seconds of a monotonic clock."""
         new = _Slot(moment, array("q", queues.msqid), array("Q", queues.cbytes), array("Q", queues.qnum))
         with self._lock:
             while self._slots and self._too_old(moment, self._slots[0]):
@@ -55,7 +56,7 @@ class Peaks:
             self._slots.append(new)
 
     def highest(self, moment: float, msqids: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Peak bytes and peak messages of each of `msqids`, each at least once given to `add` within the window."""
+        """Return peak bytes and peak messages of each of `msqids`; each must have been added within the window."""
         with self._lock:
             slots = [slot for slot in self._slots if not self._too_old(moment, slot)]
         wanted = array("q", msqids)
@@ -84,7 +85,7 @@ def _same_queues(slots: Sequence[_Slot]) -> list[list[_Slot]]:
 
 
 def _highest(columns: list[array[int]]) -> list[int]:
-    """The maximum over all samples of each queue: one max() a queue, in C."""
+    """Return the maximum over all samples of each queue: one max() per queue, in C."""
     distinct = list({id(column): column for column in columns}.values())
     return list(map(max, *distinct)) if len(distinct) > 1 else distinct[0].tolist()
 

@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 class Limits(NamedTuple):
     """What `sysctl kernel.msgmnb kernel.msgmax kernel.msgmni` prints."""
 
-    msgmnb: int  # bytes a queue, given to queues made from now on
-    msgmax: int  # bytes a message
+    msgmnb: int  # bytes per queue, for queues created from now on
+    msgmax: int  # bytes per message
     msgmni: int  # queues
 
 
 class Recommended(NamedTuple):
-    """What a profile asks for; None: no demand."""
+    """What a profile recommends; None: nothing."""
 
     msgmnb: int
     msgmax: int
@@ -28,6 +28,6 @@ PROFILES: Final[dict[str, Recommended | None]] = {
 
 
 def read_limits(procfs: Path) -> Limits:
-    """Read the three sysctls. Raises OSError where they are not there, ValueError where they are no numbers."""
+    """Read the three sysctls. Raise OSError if they are missing, ValueError if they are not numbers."""
     kernel = procfs / "sys" / "kernel"
     return Limits(*(int((kernel / name).read_text()) for name in Limits._fields))
