@@ -41,7 +41,7 @@ class Executions:
     """An open fanotify group. Used by one thread."""
 
     def __init__(self) -> None:
-        """Raises OSError if the kernel has no such thing, or not for this process."""
+        """Raise OSError if the kernel has no such thing, or refuses it to this process."""
         self._file = _checked(_libc.fanotify_init(_CLASS_NOTIF | _CLOEXEC | _NONBLOCK | _REPORT_FID, os.O_RDONLY))
         self._marked: set[Program] = set()
 

@@ -91,5 +91,5 @@ def _return(verdict: int) -> Instruction:
 
 
 def _swapped(value: int) -> int:
-    """The value as BPF loads it: big-endian, where the message has it in the machine's order."""
+    """Return the value as BPF loads it: big-endian, while the message has it in the machine's byte order."""
     return int.from_bytes(struct.pack("=I", value), "big")
