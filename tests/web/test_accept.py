@@ -42,7 +42,7 @@ PROMETHEUS_3 = (
         ("text/plain;q=0.1, application/openmetrics-text;version=1.0.0;q=0.2", OPENMETRICS),
         ("application/openmetrics-text;version=1.0.0;q=0, text/plain;q=0.001", TEXT),
         ("application/openmetrics-text;version=1.0.0;q=high, text/plain;q=0.1", TEXT),
-        ("Application/OpenMetrics-Text; Version=\"1.0.0\"; Q=1.000", OPENMETRICS),
+        ('Application/OpenMetrics-Text; Version="1.0.0"; Q=1.000', OPENMETRICS),
     ],
 )  # fmt: skip
 def test_content_type(accept: str, header: str) -> None:
