@@ -1,4 +1,4 @@
-"""The OpenVPN servers of the configuration: where each one's log, records, management and status file are."""
+"""Read the OpenVPN servers of the configuration: the log, record, management address and status file of each."""
 
 import os
 import re
@@ -7,9 +7,11 @@ from typing import Final
 
 import yaml
 
+from exporter.config.checks import check_pair, check_server
 from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
 from exporter.config.yamlnode import boolean, complain, duration, integer, mapping, sequence, string
 
+_MAX_SOCKET_PATH: Final = 107  # bytes: sun_path of unix(7), with its NUL
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|scope|slice)")
 
 
@@ -20,62 +22,39 @@ def read_servers(node: yaml.Node) -> tuple[OpenVpnServer, ...]:
         if server.name in servers:
             raise complain(item, f"the server name {server.name!r} is given twice")
         for other in servers.values():
-            _refuse_shared_log(item, server, other)
+            check_pair(item, server, other)
         servers[server.name] = server
     return tuple(servers.values())
 
 
 def _server(node: yaml.Node) -> OpenVpnServer:
-    server = OpenVpnServer(
-        **mapping(
-            node,
-            "an item of servers",
-            {
-                "name": string,
-                "log": _path,
-                "journal": _unit,
-                "hooks": _path,
-                "management": _management,
-                "management_password_file": _path,
-                "management_interval": duration,
-                "management_timeout": duration,
-                "per_client": boolean,
-                "max_clients": _positive,
-                "status": _path,
-                "status_interval": duration,
-                "syslog_tag": string,
-            },
-            required=("name",),
-        )
-    )
-    if server.log and server.journal:
-        raise complain(node, f"server {server.name!r} has both log and journal; give the one that OpenVPN writes to")
-    if server.syslog_tag and not server.log:
-        raise complain(node, f"server {server.name!r} has syslog_tag, which needs log: it selects the log's lines")
-    if server.per_client and not server.management:
-        raise complain(node, f"server {server.name!r} has per_client, which needs management: clients are asked there")
+    readers = {
+        "name": string,
+        "log": _path,
+        "journal": _unit,
+        "hooks": _path,
+        "management": _management,
+        "management_password_file": _path,
+        "management_interval": _interval,
+        "management_timeout": _timeout,
+        "per_client": boolean,
+        "max_clients": _positive,
+        "status": _path,
+        "status_interval": _interval,
+        "syslog_tag": string,
+    }
+    values = mapping(node, "an item of servers", readers, required=("name",))
+    server = OpenVpnServer(**values)
+    check_server(node, server, values)
     return server
-
-
-def _refuse_shared_log(item: yaml.Node, server: OpenVpnServer, other: OpenVpnServer) -> None:
-    """Each line must count for one server only."""
-    if server.journal and server.journal == other.journal:
-        raise complain(item, f"servers {other.name!r} and {server.name!r} have the same journal unit")
-    if server.log and other.log and os.path.normpath(server.log) == os.path.normpath(other.log):
-        if not (server.syslog_tag and other.syslog_tag):
-            raise complain(
-                item,
-                f"servers {other.name!r} and {server.name!r} have the same log; give each one's syslog_tag "
-                "(the word before [pid]: in its lines), or let them write to different files",
-            )
-        if server.syslog_tag == other.syslog_tag:
-            raise complain(item, f"servers {other.name!r} and {server.name!r} have the same log and syslog_tag")
 
 
 def _path(node: yaml.Node) -> Path:
     path = Path(string(node))
     if not path.is_absolute():
         raise complain(node, f"{str(path)!r} is not an absolute path; begin it with a slash")
+    if "*" in path.name:
+        raise complain(node, f"{str(path)!r} is a pattern; give the path of one file")
     return path
 
 
@@ -93,10 +72,27 @@ def _positive(node: yaml.Node) -> int:
     return number
 
 
+def _interval(node: yaml.Node) -> float:
+    return _at_least(1.0, "1s", node)
+
+
+def _timeout(node: yaml.Node) -> float:
+    return _at_least(0.1, "100ms", node)
+
+
+def _at_least(least: float, text: str, node: yaml.Node) -> float:
+    seconds = duration(node)
+    if seconds < least:
+        raise complain(node, f"{string(node)} is too short; give {text} or more")
+    return seconds
+
+
 def _management(node: yaml.Node) -> UnixAddress | TcpAddress:
     text = string(node)
     kind, _, rest = text.partition(":")
     if kind == "unix" and rest.startswith("/"):
+        if len(os.fsencode(rest)) > _MAX_SOCKET_PATH:
+            raise complain(node, f"the path of a socket can have {_MAX_SOCKET_PATH} bytes at most; {rest} is longer")
         return UnixAddress(rest)
     host, _, port = rest.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host

@@ -1,6 +1,7 @@
 """Strict reading of YAML: every complaint is one sentence that names the file, the line and the key."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -53,6 +54,10 @@ def complain(node: yaml.Node, sentence: str) -> BadInputError:
     return BadInputError(f"{node.start_mark.name}:{node.start_mark.line + 1}: {sentence}")
 
 
+class _UnexpectedValueError(Exception):
+    """A value of the wrong type; `mapping` and `sequence` know whose it is."""
+
+
 def mapping(
     node: yaml.Node, where: str, readers: Mapping[str, Reader], required: tuple[str, ...] = ()
 ) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def mapping(
             raise complain(key_node, f"unknown key {key!r} in {where}; known are: {', '.join(readers)}")
         if key in values:
             raise complain(key_node, f"key {key!r} is given twice in {where}")
-        values[key] = readers[key](value_node)
+        values[key] = _read(readers[key], value_node, f"key {key!r} of {where}")
     for key in required:
         if key not in values:
             raise complain(node, f"{where} needs the key {key!r}")
@@ -77,28 +82,39 @@ def sequence(node: yaml.Node, where: str, read: Callable[[yaml.Node], T]) -> lis
     """Return the items of a list, each read by `read`."""
     if not isinstance(node, yaml.SequenceNode):
         raise complain(node, f"{where} must be a list")
-    return [read(item) for item in node.value]
+    return [_read(read, item, where) for item in node.value]
+
+
+def _read(read: Callable[[yaml.Node], T], node: yaml.Node, what: str) -> T:
+    try:
+        return read(node)
+    except _UnexpectedValueError as error:
+        raise complain(node, f"{what}: {error}") from None
 
 
 def string(node: yaml.Node) -> str:
     """Read text that is not empty; a bare number or word is text too."""
     if not isinstance(node, yaml.ScalarNode) or not node.value:
-        raise complain(node, "expected text")
-    return str(node.value)
+        raise _UnexpectedValueError("expected text")
+    text = str(node.value)
+    for character in text:
+        if character != "\t" and unicodedata.category(character) in ("Cc", "Cs"):  # control, lone surrogate
+            raise _UnexpectedValueError(f"text cannot have the character {character!r}")
+    return text
 
 
 def integer(node: yaml.Node) -> int:
     """Read a whole number, decimal or 0x hexadecimal."""
     if isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)", node.value):
         return int(node.value, 0 if "x" in node.value.lower() else 10)
-    raise complain(node, "expected a whole number, decimal or hexadecimal (0x4f560001)")
+    raise _UnexpectedValueError("expected a whole number, decimal or hexadecimal (0x4f560001)")
 
 
 def boolean(node: yaml.Node) -> bool:
     """Read true or false."""
     if isinstance(node, yaml.ScalarNode) and node.value in ("true", "false"):
         return bool(node.value == "true")
-    raise complain(node, "expected true or false")
+    raise _UnexpectedValueError("expected true or false")
 
 
 def duration(node: yaml.Node) -> float:
@@ -106,4 +122,4 @@ def duration(node: yaml.Node) -> float:
     try:
         return parse_duration(string(node))
     except ValueError as error:
-        raise complain(node, str(error)) from None
+        raise _UnexpectedValueError(str(error)) from None

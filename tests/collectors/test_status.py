@@ -220,10 +220,12 @@ def test_both_collectors_share_one_page_with_one_family_of_clients() -> None:
         lab.client("alice").wait_connected()
         wait_until(lambda: b"alice" in server.status.read_bytes(), "the status file has the client")
         config = lab.folder / "exporter.yml"
+        link = lab.folder / "link.status"  # two servers may not name the same file
+        link.symlink_to(server.status)
         config.write_text(
             f"servers:\n  - {{name: both, management: 'unix:{server.management}', "
             f"status: {server.status}, status_interval: 1s}}\n"
-            f"  - {{name: file, status: {server.status}, status_interval: 1s}}\n"
+            f"  - {{name: file, status: {link}, status_interval: 1s}}\n"
         )
         command = [sys.executable, "-m", "exporter", "--once", "--config.file", str(config)]
         result = server.run(*command)
