@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from prometheus_client import Metric as LibraryMetric
@@ -154,3 +155,83 @@ def test_a_stop_takes_no_longer_than_the_slowest() -> None:
     assert time.monotonic() - start < 3
     assert stopped == [1]
     release.set()
+
+
+class Late(Collector):
+    """Is done when it is let go; counts how often it runs at once."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.running = 0
+        self.most = 0
+        self.calls = 0
+
+    def collect(self, scrape: Scrape) -> list[Family]:
+        self.calls += 1
+        self.running += 1
+        self.most = max(self.most, self.running)
+        assert self.go.wait(20)
+        self.running -= 1
+        return [ONE.family([1])]
+
+
+def test_one_that_is_late_fails_alone_and_the_rest_is_in_time(caplog: pytest.LogCaptureFixture) -> None:
+    """Its success is 0 and the others' samples are there; once it is in time again, all is well."""
+    caplog.set_level(logging.INFO)
+    late = Late()
+    runner = Runner({"late": late, "good": Good()}, scrape)
+    start = time.monotonic()
+    for _ in range(3):
+        gathered = runner.gather(timeout=0.1)
+        assert values(gathered, "openvpn_mq_scrape_collector_success") == {"late": 0, "good": 1}
+        assert values(gathered, "openvpn_mq_scrape_collector_duration_seconds")["late"] == pytest.approx(0.1)
+    assert time.monotonic() - start < 2
+    assert late.calls == 1
+    late.go.set()
+    gathered = runner.gather(timeout=10)
+    assert values(gathered, "openvpn_mq_scrape_collector_success") == {"late": 1, "good": 1}
+    assert [record.getMessage() for record in caplog.records] == [
+        "collector late takes longer than the scrape may",
+        "collector late is in time again",
+    ]
+
+
+def test_never_two_collects_of_one_collector_at_once() -> None:
+    """Gatherings at once share a collect; a later one has its own."""
+    late = Late()
+    runner = Runner({"late": late}, scrape)
+    with ThreadPoolExecutor(5) as threads:
+        gathering = [threads.submit(runner.gather, timeout=20) for _ in range(5)]
+        time.sleep(0.2)
+        late.go.set()
+        for each in gathering:
+            assert values(each.result(20), "openvpn_mq_scrape_collector_success") == {"late": 1}
+    assert (late.calls, late.most) == (1, 1)
+    runner.gather()
+    assert (late.calls, late.most) == (2, 1)
+
+
+def test_collectors_run_side_by_side() -> None:
+    """Each waits for the other here: one after the other, both would be late."""
+    meeting = threading.Barrier(2)
+
+    class Meeting(Good):
+        def collect(self, scrape: Scrape) -> list[Family]:
+            meeting.wait(10)
+            return []
+
+    gathered = Runner({"a": Meeting(), "b": Meeting()}, scrape).gather(timeout=10)
+    assert values(gathered, "openvpn_mq_scrape_collector_success") == {"a": 1, "b": 1}
+
+
+def test_no_thread_for_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails, and is asked again as soon as there can be a thread."""
+
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    runner = Runner({"good": Good()}, scrape)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert values(runner.gather(), "openvpn_mq_scrape_collector_success") == {"good": 0}
+    assert values(runner.gather(), "openvpn_mq_scrape_collector_success") == {"good": 1}
