@@ -1,6 +1,7 @@
 """Counts a whole log as the collector `log` does, in a process of its own: log_reader.py LOG; for log.py."""
 
 import json
+import os
 import re
 import sys
 import tempfile
@@ -20,6 +21,7 @@ def main(log: Path) -> None:
         path = Path(folder, "server.log")
         source = FollowedFile(path, log_of_server.on_lines, Positions(Path(folder, "state")))
         source.step(0)
+        os.utime(log)
         path.symlink_to(log)
         begin = time.process_time()
         while source.step(2):

@@ -1,9 +1,12 @@
 """How far a file has been read, and how its bytes are cut into lines. Pure: no files here."""
 
+import re
 from typing import Any, Final, NamedTuple
 
 from exporter.follow.base import BATCH
 
+_NO_FILE: Final = (0, 0)
+_TIME: Final = re.compile(rb"[0-9]{2}:[0-9]{2}:[0-9]{2}|[0-9]{10}")
 WINDOW: Final = 1024  # bytes that a checkpoint remembers of the head, and of what is right before the offset
 
 
@@ -16,6 +19,19 @@ class Checkpoint(NamedTuple):
     window: bytes  # the last bytes that were read
     mtime: int  # nanoseconds, when last read; files older than this were rotated away earlier and need not be searched
     cut: bool  # the offset is inside a line that is too long; the rest of it is skipped
+
+    @classmethod
+    def of_missing(cls, moment: int) -> "Checkpoint":
+        """Return the checkpoint of a log that did not exist at a moment (nanoseconds): that of no file."""
+        return cls(_NO_FILE, 0, b"", b"", moment, cut=False)
+
+    def is_stamped(self) -> bool:
+        """Return whether the first line has a time stamp, so that no other file begins with the same text."""
+        return _TIME.search(self.head.partition(b"\n")[0]) is not None
+
+    def is_of_missing(self) -> bool:
+        """Return whether it is of a log that did not exist."""
+        return self.identity == _NO_FILE
 
     def to_json(self) -> list[Any]:
         """Return it as a JSON value."""

@@ -15,8 +15,9 @@ from exporter.follow.positions import Positions
 
 _log = logging.getLogger(__name__)
 
-_MAX_ROTATED: Final = 2  # rotated files that are kept open, because a writer may still append to them
 _ROTATION_TIME: Final = 5.0  # seconds for which a log may be missing in the course of a rotation
+_SETTLED: Final = 1.0  # seconds after which a new mtime without new content is no write that is under way
+_CLOCK_TICK: Final = 1_000_000_000  # nanoseconds by which an mtime may be behind the clock
 
 
 class FollowedFile(Source):
@@ -45,9 +46,11 @@ class FollowedFile(Source):
         self._others = others
         self._clock = clock
         self._files: list[OpenFile] = []  # oldest first
+        self._awaited: list[Checkpoint] = []  # of files of which none has been found yet
         self._current: OpenFile | None = None  # the one that the path led to when last checked
         self._started = False
         self._missing_since: float | None = None
+        self._touched: tuple[int, float] | None = None  # the log's mtime, and when it was first seen with it
 
     def poll(self) -> bool:
         """Hand over at most one batch. Raises FileNotFoundError if the log is missing longer than a rotation takes."""
@@ -66,12 +69,16 @@ class FollowedFile(Source):
             if batch and self._is_copy(file, before):
                 self._skip_copy(file)
                 return True
-            if before.offset == 0 and file is self._current and (batch or file.checkpoint.mtime != before.mtime):
-                self._add_missed(file, before)
+            was_empty = before.offset == 0 and file is self._current and file.checkpoint != before
+            missed = was_empty and self._add_missed(file, before)
             if batch:
                 self._on_lines(batch)
                 self._save()
+            if batch or missed or not file.at_end:
                 return True
+        if self._current and self._current.touched and self._is_rewritten(self._current.touched):
+            self._current.read_again()
+            return True
         self._close_old()
         if self._missing_since is not None and self._clock() - self._missing_since >= _ROTATION_TIME:
             raise FileNotFoundError(2, os.strerror(2), str(self._path))
@@ -83,12 +90,13 @@ class FollowedFile(Source):
             self._files.pop().close()
 
     def _start(self) -> None:
-        checkpoints = _checkpoints(self._positions.load(str(self._path)))
-        if checkpoints is None:
+        saved = _checkpoints(self._positions.load(str(self._path)))
+        if saved is None:
+            self._awaited = [Checkpoint.of_missing(time.time_ns() - _CLOCK_TICK)]
             self._adopt(rotation.at_end(self._path, self._others()))
-            self._close_old()
         else:
-            self._adopt(rotation.reconcile(self._path, checkpoints, (), self._others()))
+            self._awaited = saved
+            self._reconcile()
         self._started = True
         if not self._current:
             self._missing_since = self._clock() - _ROTATION_TIME  # not in the course of a rotation: report it at once
@@ -105,25 +113,36 @@ class FollowedFile(Source):
         return status.st_dev, status.st_ino
 
     def _reconcile(self) -> None:
-        checkpoints = [file.checkpoint for file in self._files]
-        self._adopt(rotation.reconcile(self._path, checkpoints, self._files, self._others()))
+        self._adopt(rotation.reconcile(self._path, self._checkpoints(), self._files, self._others()))
 
     def _adopt(self, found: rotation.Found) -> None:
         self._files, self._current = found.files, found.current
-        if found.lost:
+        if found.lost and self._files:
             _log.warning(
                 f"{self._path} was rotated, and the old file was not found next to it (expected for example "
                 f"{self._path.name}.1, uncompressed); lines may be missing"
             )
         self._save()
+        if self._files:
+            self._awaited = []
 
-    def _add_missed(self, log: OpenFile, before: Checkpoint) -> None:
-        """Find what an empty log leaves no trace of: it may have been filled, copied and truncated meanwhile."""
+    def _checkpoints(self) -> list[Checkpoint]:
+        """Return those of the open files, or those remembered as long as no file has been found."""
+        return [file.checkpoint for file in self._files] or self._awaited
+
+    def _add_missed(self, log: OpenFile, before: Checkpoint) -> bool:
+        """Find what an empty log leaves no trace of: it may have been filled, copied and truncated meanwhile.
+
+        Return whether something was found.
+        """
         try:
-            self._files[:0] = rotation.missed(self._path, before.mtime, self._files, self._others())
+            missed = rotation.missed(self._path, before.mtime, self._files, self._others())
         except OSError:
             log.resume(before)  # otherwise what was just read would be lost
             raise
+        index = self._files.index(log)
+        self._files[index:index] = missed
+        return bool(missed)
 
     def _is_copy(self, file: OpenFile, before: Checkpoint) -> bool:
         """Return whether what was just read is in the log as well, or has been read there.
@@ -135,7 +154,8 @@ class FollowedFile(Source):
             return False
         if log.same_content_as(file, before.offset):
             return True
-        return before.offset == 0 < log.checkpoint.offset and file.matches(log.checkpoint)
+        nothing_read = not before.window.strip(b"\0")  # but a hole
+        return nothing_read and before.offset < log.checkpoint.offset and file.matches(log.checkpoint)
 
     def _skip_copy(self, copy: OpenFile) -> None:
         """Close a copy of the log. If the log is truncated before it was read on, the copy will be searched for."""
@@ -144,16 +164,30 @@ class FollowedFile(Source):
             self._current.assume_modified_since(copy.mtime())
         copy.close()
 
+    def _is_rewritten(self, mtime: int) -> bool:
+        """Return whether the log has had an mtime for a while that no new content explains.
+
+        A writer that truncates its log and writes the same text again does that, as a server that fails to start in
+        the same way twice. A write under way may set the mtime some moments before there is new content.
+        """
+        if self._touched is None or self._touched[0] != mtime:
+            self._touched = mtime, self._clock()
+        return self._clock() - self._touched[1] >= _SETTLED
+
     def _close_old(self) -> None:
-        """Close the rotated files to which a writer hardly appends any more; all have been read to their ends."""
-        rotated = sorted((file for file in self._files if file is not self._current), key=OpenFile.mtime)
-        for index, file in enumerate(rotated, start=_MAX_ROTATED - len(rotated)):
-            if index < 0 or file.deleted():
+        """Close the rotated files to which a writer hardly appends any more; all have been read to their ends.
+
+        The newest of which anything was read is kept: from its name it is known which files are older.
+        """
+        rotated = [file for file in self._files if file is not self._current]
+        newest = next((file for file in reversed(rotated) if file.checkpoint.offset), None)
+        for file in rotated:
+            if file.deleted() or (file is not newest and file not in rotated[-rotation.MAX_ROTATED :]):
                 self._files.remove(file)
                 file.close()
 
     def _save(self) -> None:
-        self._positions.save(str(self._path), [file.checkpoint.to_json() for file in self._files])
+        self._positions.save(str(self._path), [checkpoint.to_json() for checkpoint in self._checkpoints()])
 
 
 def _checkpoints(saved: object) -> list[Checkpoint] | None:

@@ -343,7 +343,7 @@ def test_a_journalctl_that_floods_standard_error_is_read_all_the_same(tmp_path: 
 def test_a_journalctl_that_hangs_before_the_end_is_found(tmp_path: Path) -> None:
     """It is ended after a while, and no poll waits for it."""
     now = 0.0
-    source = FollowedUnit(UNIT, "x", print, print, Positions(tmp_path), ["sleep", "60"], lambda: now)
+    source = FollowedUnit(UNIT, "x", print, print, Positions(tmp_path), ["sh", "-c", "exec sleep 60"], lambda: now)
     begin = time.monotonic()
     assert source.poll() is None
     now = 31.0

@@ -1,0 +1,117 @@
+"""Whatever happens to a log in whatever order, and whenever it is looked at: each line comes once."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.follow.conftest import Reader
+
+
+class Log(RuleBasedStateMachine):
+    """A log that is written, rotated in either way, touched, and followed by one process after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        self.log = folder / "log" / "server.log"
+        self.log.parent.mkdir()
+        for number in (1, 2):
+            Path(f"{self.log}.{number}").write_bytes(b"from before %d\n" % number)
+        self.log.touch()
+        self.reader = Reader(self.log, folder / "state")
+        self.reader.read()
+        self.writer = self.log.open("ab", buffering=0)
+        self.copy: Path | None = None
+        self.written: list[bytes] = []
+        self.read: list[bytes] = []
+
+    def teardown(self) -> None:
+        self.finish_copy() if self.copy else None
+        self.follow()
+        self.reader.source.close()
+        self.writer.close()
+        self._folder.cleanup()
+        assert sorted(self.read) == sorted(self.written)
+
+    @invariant()
+    def _time_passes(self) -> None:
+        time.sleep(0.005)  # more than the unit in which the kernel counts times of files
+
+    @precondition(lambda self: self.copy is None)
+    @rule(lines=st.integers(1, 3))
+    def write(self, lines: int) -> None:
+        for _ in range(lines):
+            line = b"%d" % len(self.written)
+            self.written.append(line)
+            self.writer.write(line + b"\n")
+
+    @precondition(lambda self: self.copy is None)
+    @rule(reopen=st.booleans())
+    def rename(self, reopen: bool) -> None:  # hypothesis calls it
+        """OpenVPN may open its log anew at once, or go on in the renamed one until the next rotation."""
+        self._shift()
+        self.log.rename(f"{self.log}.1")
+        self.log.touch()
+        if reopen:
+            self.open_anew()
+
+    @precondition(lambda self: self.copy is None)
+    @rule()
+    def open_anew(self) -> None:
+        self.writer.close()
+        self.writer = self.log.open("ab", buffering=0)
+
+    @precondition(lambda self: self.copy is None and os.fstat(self.writer.fileno()).st_ino == self.log.stat().st_ino)
+    @rule(part=st.sampled_from([0, 0.5, 1]))
+    def start_copy(self, part: float) -> None:
+        self._shift()
+        self.copy = Path(f"{self.log}.1")
+        data = self.log.read_bytes()
+        self.copy.write_bytes(data[: int(len(data) * part)])
+
+    @precondition(lambda self: self.copy is not None)
+    @rule()
+    def finish_copy(self) -> None:
+        assert self.copy
+        data, size = self.log.read_bytes(), self.copy.stat().st_size
+        with self.copy.open("ab") as file:
+            file.write(data[size:])
+        os.truncate(self.log, 0)
+        self.copy = None
+
+    @rule(number=st.integers(3, 6))
+    def touch_old(self, number: int) -> None:
+        old = Path(f"{self.log}.{number}")
+        if old.exists():
+            old.touch()
+
+    @rule()
+    def look(self) -> None:
+        self.reader.source.poll()
+
+    @rule()
+    def follow(self) -> None:
+        self.read += self.reader.read()
+
+    @rule()
+    def restart(self) -> None:
+        self.read += self.reader.lines
+        self.reader.lines = []
+        self.reader.source.close()
+        self.reader.restart()
+
+    def _shift(self) -> None:
+        for number in range(30, 0, -1):
+            older = Path(f"{self.log}.{number}")
+            if older.exists():
+                older.rename(f"{self.log}.{number + 1}")
+
+
+TestLog = Log.TestCase
+TestLog.settings = settings(deadline=None, max_examples=40, stateful_step_count=25)
