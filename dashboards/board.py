@@ -1,4 +1,4 @@
-"""A whole dashboard: variables, links, alerts as annotations, panels in rows; and its JSON."""
+"""A whole dashboard: variables, links, annotations, panels in rows; and its JSON."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +11,13 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
-from dashboards.panels import DATASOURCE
+from dashboards.panels import DATASOURCE, VIEW
 from dashboards.queries import scoped
 
 _SCHEMA: Final = 42
 """Grafana's version of the classic JSON: what it would migrate an older one to."""
+
+_COLUMNS: Final = 24
 
 TITLES: Final = {
     "openvpn-mq-fleet": "OpenVPN message queues: Fleet",
@@ -28,11 +30,25 @@ Panels = Sequence[Builder[models.Panel]]
 
 
 class Variable(NamedTuple):
-    """A further variable of the dashboard, on top of data source, job and instance."""
+    """A variable of the dashboard that the reader chooses from the values of a query."""
 
     name: str
     label: str
     query: str
+    every: str | None = ".+"
+    """What `All` stands for; None: the values that there are."""
+
+
+class Annotation(NamedTuple):
+    """Marks in all graphs."""
+
+    name: str
+    colour: str
+    expression: str
+    title: str
+    text: str
+    at_value: bool = False
+    """The mark belongs at the time that the value is, in milliseconds, and not at that of the sample."""
 
 
 class Board(NamedTuple):
@@ -41,14 +57,35 @@ class Board(NamedTuple):
     uid: str
     description: str
     rows: Mapping[str, Panels]
-    """Panels by the row's title; those under the empty title stand above all rows."""
+    """Panels by the row's title; those under the empty title are above all rows."""
+    annotations: Sequence[Annotation]
+    """On top of the alerts."""
     variables: Sequence[Variable] = ()
     matchers: Mapping[str, str] = {}
     """As queries.scoped() takes them."""
+    refresh: str = "30s"
+    interval: str | None = None
+    """The smallest step of all panels, where their data are recorded at a slower pace than scraped."""
+
+
+VARIABLES: Final = (
+    Variable("cluster", "Cluster", "label_values(openvpn_mq_exporter_build_info, cluster)", ".*"),
+    # Without a value of its own for All: that would match the targets of every other exporter.
+    Variable("job", "Job", 'label_values(openvpn_mq_exporter_build_info{cluster=~"$cluster"}, job)', None),
+    Variable("instance", "Instance", 'label_values(up{cluster=~"$cluster",job=~"$job"}, instance)'),
+)
+
+ALERTS: Final = Annotation(
+    "Alerts", "red", 'ALERTS{alertname=~"OpenvpnMq.+",alertstate="firing"}', "{{alertname}}",
+    "{{instance}} {{queue}} {{server}}",
+)  # fmt: skip
+RESTARTS: Final = Annotation(
+    "Exporter restarts", "blue", "1000 * process_start_time_seconds{}", "The exporter started", "{{instance}}", True
+)
 
 
 def render(board: Board) -> str:
-    """The dashboard's JSON, the same for the same board."""
+    """Return the dashboard's JSON, the same for the same board."""
     builder = (
         builders.Dashboard(TITLES[board.uid])
         .uid(board.uid)
@@ -56,31 +93,14 @@ def render(board: Board) -> str:
         .tags(["openvpn", "openvpn-mq"])
         .readonly()
         .timezone("browser")
-        .refresh("30s")
+        .refresh(board.refresh)
         .time("now-1h", "now")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .with_variable(
             builders.DatasourceVariable("datasource").label("Data source").type("prometheus").regex("").multi(False)
         )
-        .with_variable(_variable(Variable("job", "Job", "label_values(openvpn_mq_exporter_build_info, job)")))
-        .with_variable(
-            _variable(
-                Variable("instance", "Instance", 'label_values(openvpn_mq_exporter_build_info{job=~"$job"}, instance)')
-            )
-        )
-        .annotation(
-            builders.AnnotationQuery()
-            .name("Alerts")
-            .datasource(DATASOURCE)
-            .enable(True)
-            .icon_color("red")
-            .expr(scoped('ALERTS{alertname=~"OpenvpnMq.+",alertstate="firing"}', {}))
-            .title_format("{{alertname}}")
-            .text_format("{{instance}} {{queue}} {{server}}")
-            .step("60s")
-        )
     )
-    for variable in board.variables:
+    for variable in (*VARIABLES, *board.variables):
         builder.with_variable(_variable(variable))
     for uid, title in TITLES.items():
         if uid != board.uid:
@@ -100,14 +120,16 @@ def render(board: Board) -> str:
             builder.with_panel(panel)
     document: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(builder.build()))
     document["schemaVersion"] = _SCHEMA
-    for shown in (*document["links"], *document["annotations"]["list"]):
-        del shown["placement"]  # the SDK knows one place only, a menu where nobody looks
-    _finish(document["panels"], board.matchers)
+    for link in document["links"]:
+        del link["placement"]  # the SDK knows one place only, a menu where nobody looks
+    document["annotations"] = {"list": [_annotation(each) for each in (ALERTS, *board.annotations)]}
+    _place(document["panels"])
+    _finish(document["panels"], board)
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def _variable(variable: Variable) -> builders.QueryVariable:
-    return (
+    builder = (
         builders.QueryVariable(variable.name)
         .label(variable.label)
         .datasource(DATASOURCE)
@@ -117,16 +139,51 @@ def _variable(variable: Variable) -> builders.QueryVariable:
         .sort(models.VariableSort.NATURAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".+")
         .current(models.VariableOption(text=["All"], value=["$__all"], selected=True))
     )
+    return builder.all_value(variable.every) if variable.every else builder
 
 
-def _finish(panels: Iterable[dict[str, Any]], matchers: Mapping[str, str]) -> None:
-    """What the SDK leaves to its user: ids of panels and queries, and every selector's matchers."""
+def _annotation(annotation: Annotation) -> dict[str, Any]:
+    """Return what the SDK has no builder for: the Prometheus data source's own kind of annotation."""
+    return {
+        "name": annotation.name,
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "enable": True,
+        "iconColor": annotation.colour,
+        "expr": scoped(annotation.expression, {}),
+        "titleFormat": annotation.title,
+        "textFormat": annotation.text,
+        "step": "60s",
+        "useValueForTime": annotation.at_value,
+    }
+
+
+def _place(panels: Iterable[dict[str, Any]]) -> None:
+    """Put each panel as high up as it fits, then as far to the left: a tall one has small ones beside it."""
+    filled = [0] * _COLUMNS
+    for panel in panels:
+        place = panel["gridPos"]
+        if panel["type"] == "row":
+            place |= {"w": _COLUMNS, "h": 1}
+        width = place["w"]
+        starts = range(_COLUMNS - width + 1)
+        place["y"], place["x"] = min((max(filled[x : x + width]), x) for x in starts)
+        filled[place["x"] : place["x"] + width] = [place["y"] + place["h"]] * width
+
+
+def _finish(panels: Iterable[dict[str, Any]], board: Board) -> None:
+    """Add what the SDK leaves to its user: numbers of panels and queries, every selector's matchers, own links."""
     numbers = count(1)
     for panel in panels:
         panel["id"] = next(numbers)
+    ids = {panel["title"]: panel["id"] for panel in panels}
+    for panel in panels:
+        if board.interval and panel["type"] != "row":
+            panel["interval"] = board.interval
         for name, target in zip(ascii_uppercase, panel.get("targets", ()), strict=False):
             target["refId"] = name
-            target["expr"] = scoped(target["expr"], matchers)
+            target["expr"] = scoped(target["expr"], board.matchers)
+        for link in panel.get("fieldConfig", {}).get("defaults", {}).get("links", ()):
+            title = link["url"].removeprefix(VIEW)
+            link["url"] = f"/d/{board.uid}?viewPanel={ids[title]}&${{__all_variables}}&${{__url_time_range}}"

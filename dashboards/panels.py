@@ -1,6 +1,6 @@
-"""What all panels share, and the numbers at the top; every panel says what it shows, and when it is off."""
+"""What all panels share: the data source, colours for states, and the tiles at the top of a dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from grafana_foundation_sdk.builders import common, prometheus, stat
@@ -8,72 +8,110 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards.queries import NOT_KNOWN, OFF
+
 DATASOURCE: Final = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 Steps = Sequence[tuple[float | None, str]]
 """Thresholds: from which value (None: from the bottom) which colour."""
 
-NEUTRAL: Final[Steps] = [(None, "blue")]
-ZERO_IS_GOOD: Final[Steps] = [(None, "green"), (1, "red")]
-ZERO_IS_BETTER: Final[Steps] = [(None, "green"), (1, "orange")]
-FILLING: Final[Steps] = [(None, "green"), (0.8, "orange"), (0.95, "red")]
-FILLING_PERCENT: Final[Steps] = [(None, "green"), (80, "orange"), (95, "red")]
+GOOD: Final = "#1d6f8c"
+WARNING: Final = "#d98c00"
+BAD: Final = "#d1193e"
+NEUTRAL: Final = "#4a5a6e"
+GREY: Final = "#808080"
+"""Colours of states, dark enough for white words; a test computes that colour-blind eyes tell them apart. BAD is what
+an alert of severity critical means, WARNING what one of severity warning means; GREY is for what is not known."""
 
-OFF: Final = {
-    "queues": "no queue here",
-    "limits": "not enabled: collector limits",
-    "waiters": "not enabled: collector waiters; or no queue is here",
-    "trace": "not enabled: collector trace (--collector.trace); or nothing was sent yet",
-    "log": "not enabled: no server has a log",
-    "hooks": "not enabled: no server has a hook record",
-    "runs": "nothing yet: no server has a hook record, or no script has run",
-    "updates": "nothing yet: no server has a hook record, or no script has posted an update",
-    "management": "not enabled: no server has a management address",
-    "status": "not enabled: no server has a status file",
-    "clients": "not enabled: no server has a management address or a status file",
-    "servers": "not enabled: the configuration names no server",
-    "exporter": "no exporter here",
+PLAIN: Final[Steps] = [(None, NEUTRAL)]
+ZERO_OR_BAD: Final[Steps] = [(None, GOOD), (0.5, BAD)]
+ZERO_OR_WARNING: Final[Steps] = [(None, GOOD), (0.5, WARNING)]
+FILLING: Final[Steps] = [(None, GOOD), (0.8, WARNING), (0.95, BAD)]
+FILLING_PERCENT: Final[Steps] = [(None, "transparent"), (80, WARNING), (95, BAD)]
+
+WHERE_FROM: Final = {
+    "queues": "no data: no queue, or collector queues fails",
+    "limits": "no data: is the collector limits on?",
+    "waiters": "no data: is the collector waiters on?",
+    "trace": "no data: is the collector trace on (--collector.trace)?",
+    "log": "no data: has the server a log or a journal unit?",
+    "scripts": "no data: is the collector scripts or hooks on, and has a script run?",
+    "failures": "no data: is one of the collectors scripts, hooks, log on?",
+    "updates": "no data: has the server a hook record or a log, and has a script posted an update?",
+    "management": "no data: has the server a management address?",
+    "status": "no data: has the server a status file?",
+    "clients": "no data: has the server a management address or a status file?",
+    "servers": "no data: no OpenVPN server is configured or found",
+    "connections": "no data: has the server a log at verb 3, and has a client tried to connect?",
+    "alerts": "none (if the alert rules are loaded)",
+    "exporter": "no data: no exporter",
+    "fleet": "no data: are the recording rules loaded (docs/dashboards.md)?",
 }
-"""What a panel says instead of nothing, by where its data come from."""
+"""What a panel says instead of nothing, by the source of its data."""
+
+VIEW: Final = "view:"
+"""Begins the address of a panel of the same dashboard, by its title, until the panels have numbers (board.py)."""
 
 
-GREY: Final = "#8e8e8e"
-"""For what is off, and what does not happen: readable on black and on white, and neither good nor bad."""
-
-
-def headline(
-    title: str, description: str, expression: str, *, source: str, unit: str = "none", steps: Steps
+def tile(
+    title: str,
+    description: str,
+    expression: str,
+    *,
+    collectors: str,
+    steps: Steps,
+    explained_by: str,
+    unit: str = "none",
+    texts: Mapping[float, str] = {},
 ) -> stat.Panel:
-    """One number at the top of a dashboard, coloured by how bad it is."""
-    short = OFF[source].split(":")[0]
-    off = models.SpecialValueMap(
-        options=models.DashboardSpecialValueMapOptions(
-            match=models.SpecialValueMatch.NULL, result=models.ValueMappingResult(text=short, color=GREY)
-        )
-    )
-    decimals = 1 if unit == "s" else 0
+    """Return one number with its course over the time range, coloured by how bad it is.
+
+    The number is never left over from an earlier time: if the expression has no value, the tile says `unknown` while
+    one of its collectors (a regular expression) runs or a host is down, and `off` otherwise. `explained_by` is the
+    title of the panel that a click leads to.
+    """
+    collector = f'openvpn_mq_scrape_collector_success{{collector=~"{collectors}"}}'
+    fallback = f"{NOT_KNOWN} * group({collector} or up{{}} == 0) or vector({OFF})"
+    words = {NOT_KNOWN: "unknown", OFF: "off"}
+    special = {
+        str(value): models.ValueMappingResult(text=text, color=GREY, index=index)
+        for index, (value, text) in enumerate(words.items())
+    }
+    special |= {
+        str(value): models.ValueMappingResult(text=text, index=len(special) + index)
+        for index, (value, text) in enumerate(texts.items())
+    }
     return (
         stat.Panel()
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
-        .span(6)
-        .height(3)
+        .span(4)
+        .height(4)
         .unit(unit)
-        .decimals(decimals)
-        .no_value(short)
-        .mappings([off])  # else it would have the colour of a good 0
+        .decimals(0 if unit != "s" else 1)
+        .min(0)
+        .no_value("no data")
+        .mappings([models.ValueMap(options=special)])
         .thresholds(thresholds(steps))
-        .color_mode(common_models.BigValueColorMode.VALUE)
-        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .color_mode(common_models.BigValueColorMode.BACKGROUND_SOLID)
+        .graph_mode(common_models.BigValueGraphMode.AREA)
         .justify_mode(common_models.BigValueJustifyMode.CENTER)
+        .text_mode(common_models.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .with_target(instant(expression).legend_format(title))
+        .data_links([builders.DashboardLink(f"Explained by: {explained_by}").url(f"{VIEW}{explained_by}")])
+        .with_target(
+            prometheus.Dataquery()
+            .expr(f"{expression} or {fallback}")
+            .range()
+            .datasource(DATASOURCE)
+            .legend_format(title)
+        )
     )
 
 
 def thresholds(steps: Steps) -> builders.ThresholdsConfig:
-    """Absolute ones."""
+    """Return absolute thresholds."""
     return (
         builders.ThresholdsConfig()
         .mode(models.ThresholdsMode.ABSOLUTE)
@@ -82,5 +120,5 @@ def thresholds(steps: Steps) -> builders.ThresholdsConfig:
 
 
 def instant(expression: str) -> prometheus.Dataquery:
-    """A query of the moment at the end of the time range."""
+    """Return a query of the moment at the end of the time range."""
     return prometheus.Dataquery().expr(expression).instant().datasource(DATASOURCE)

@@ -1,4 +1,4 @@
-"""Tables: a row for each host, queue or server, a query for each column."""
+"""Tables: one row per host, queue, server or alert, one query per column."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -8,20 +8,24 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.panels import DATASOURCE, OFF, Steps, instant
+from dashboards.panels import BAD, DATASOURCE, GREY, WARNING, WHERE_FROM, Steps, instant
+from dashboards.queries import NOT_KNOWN
 
-FILLED: Final[Steps] = [(None, "transparent")]
-LOST: Final[Steps] = [(None, "transparent"), (0.5, "semi-dark-red")]
-NOTED: Final[Steps] = [(None, "transparent"), (0.5, "dark-orange")]
-"""Cells that stand out from a table of zeros by their background, dark enough for white words: those of certain words,
-or from 0.5 on, because increase() estimates."""
+CLEAR: Final = "transparent"
+CALM: Final[Steps] = [(None, CLEAR)]
+CELL_BAD: Final[Steps] = [(None, CLEAR), (0.5, BAD)]
+CELL_WARNING: Final[Steps] = [(None, CLEAR), (0.5, WARNING)]
+"""Cells that stand out from a table of zeros by their background: from 0.5 on, because increase() estimates."""
 
-DOWN: Final = 100
-"""What makes a host that is down come before all that have troubles: more than there are kinds of trouble."""
+
+_SHORT: Final = {"instance": "^(.*):10049$", "alertname": "^OpenvpnMq(.*)$"}
+"""The part of a key that is shown, by label; links have all of it."""
+
+_WIDTHS: Final = {"instance": 150, "alertname": 170, "queue": 100, "what": 100}
 
 
 class Column(NamedTuple):
-    """A column of a table that is a query of its own, grouped by the table's key."""
+    """A column of a table: a query of its own, grouped by the table's keys."""
 
     name: str
     expression: str
@@ -32,8 +36,8 @@ class Column(NamedTuple):
     decimals: int | None = None
     texts: Mapping[float, tuple[str, str]] = {}
     """Words and colours for certain values."""
-    beyond: tuple[float, str, str] | None = None
-    """From which value on a word stands in its place, and in which colour."""
+    beyond: Sequence[tuple[float, str, str]] = ()
+    """From which value on a word takes its place, and in which colour; the highest value first."""
 
 
 def rows(
@@ -46,14 +50,15 @@ def rows(
     sort: str,
     height: int,
     width: int = 24,
-    links: Mapping[str, tuple[str, str]] = {},
-    nothing: str = "-",
+    links: Mapping[str, Sequence[tuple[str, str]]] = {},
+    nothing: str = "off",
     ascending: bool = False,
+    words: Mapping[str, Mapping[str, str]] = {},
 ) -> table.Panel:
-    """A table: one row for each combination of the keys (label to heading), the highest in column `sort` first.
+    """Return a table: one row per combination of the keys (label to heading), the highest in column `sort` first.
 
-    `links` maps a heading to the title and the address that its cells lead to. `nothing` is what a cell says where
-    its query knows nothing of the row.
+    `links` maps a heading to the titles and addresses that its cells lead to. `nothing` is the text of a cell for
+    which its query has no value. `words` maps a key's heading to the colours of its cells, by their text.
     """
     panel = (
         table.Panel()
@@ -63,22 +68,21 @@ def rows(
         .span(width)
         .height(height)
         .unit("none")
-        .no_value(OFF[source])
+        .no_value(WHERE_FROM[source])
         .cell_height(common_models.TableCellHeight.SM)
     )
     names = {f"Value #{chr(ord('A') + number)}": column.name for number, column in enumerate(columns)}
-    if len(columns) == 1:  # Grafana numbers the values only where there are several
+    if len(columns) == 1:  # Grafana numbers the values only if there are several
         names = {"Value": columns[0].name}
     renamed = {**keys, **names}
     for column in columns:
         panel.with_target(instant(column.expression).format(PromQueryFormat.TABLE))
         panel.override_by_name(column.name, _cell(column, nothing))
-    for heading in keys.values():  # without that unit, a key such as 0x4f560001 is shown as a number
-        properties = {"unit": "string", "custom.minWidth": 100}
-        panel.override_by_name(heading, [models.DynamicConfigValue(*item) for item in properties.items()])
-    for heading, (label, address) in links.items():
-        link = {"title": label, "url": address}
-        panel.override_by_name(heading, [models.DynamicConfigValue("links", [link])])
+    for label, heading in keys.items():
+        panel.override_by_name(heading, _properties(_key(label, words.get(heading, {}))))
+    for heading, pairs in links.items():
+        shown = [{"title": text, "url": address} for text, address in pairs]
+        panel.override_by_name(heading, _properties({"links": shown}))
     return panel.transformations(
         [
             models.DataTransformerConfig("merge", options={}),
@@ -98,9 +102,28 @@ def rows(
 
 
 def address(uid: str, **variables: str) -> str:
-    """Where a cell leads to: another dashboard, with this one's data source, job and time range."""
+    """Return where a cell leads to: another dashboard, with this one's data source, job and time range."""
     chosen = "".join(f"&var-{name}={value}" for name, value in variables.items())
-    return f"/d/{uid}?${{datasource:queryparam}}&${{job:queryparam}}&${{__url_time_range}}{chosen}"
+    kept = "${datasource:queryparam}&${cluster:queryparam}&${job:queryparam}&${__url_time_range}"
+    return f"/d/{uid}?{kept}{chosen}"
+
+
+def _properties(values: Mapping[str, object]) -> list[models.DynamicConfigValue]:
+    return [models.DynamicConfigValue(name, value) for name, value in values.items()]
+
+
+def _key(label: str, words: Mapping[str, str]) -> dict[str, object]:
+    # Without the unit, a key such as 0x4f560001 is shown as a number.
+    values: dict[str, object] = {"unit": "string", "noValue": " ", "custom.minWidth": _WIDTHS.get(label, 80)}
+    if label in _SHORT:
+        result = {"text": "$1", "index": 0}
+        values["mappings"] = [{"type": "regex", "options": {"pattern": _SHORT[label], "result": result}}]
+    if words:
+        options = {text: {"text": text, "color": colour, "index": 0} for text, colour in words.items()}
+        values["mappings"] = [{"type": "value", "options": options}]
+        values["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
+        values["custom.width"] = 68
+    return values
 
 
 def _cell(column: Column, nothing: str) -> list[models.DynamicConfigValue]:
@@ -109,30 +132,23 @@ def _cell(column: Column, nothing: str) -> list[models.DynamicConfigValue]:
         values["decimals"] = column.decimals
     if column.width:
         values["custom.width"] = column.width
-    mappings: list[object] = []
-    if column.texts:
-        options = {
-            str(value): {"text": text, "color": colour, "index": place}
-            for place, (value, (text, colour)) in enumerate(column.texts.items())
-        }
-        mappings.append({"type": "value", "options": options})
-    if column.beyond:
-        least, text, colour = column.beyond
-        result = {"text": text, "color": colour, "index": len(column.texts)}
+    steps = column.steps or CALM
+    words = {NOT_KNOWN: ("unknown", CLEAR if steps[0][1] == CLEAR else GREY), **column.texts}
+    options = {
+        str(value): {"text": text, "color": colour, "index": place}
+        for place, (value, (text, colour)) in enumerate(words.items())
+    }
+    mappings: list[object] = [{"type": "value", "options": options}]
+    for place, (least, text, colour) in enumerate(column.beyond):
+        result = {"text": text, "color": colour, "index": len(words) + place}
         mappings.append({"type": "range", "options": {"from": least, "to": None, "result": result}})
-    if mappings:
-        values["mappings"] = mappings
-        values["custom.cellOptions"] = {"type": "color-text"}
-    steps = column.steps or ([(None, "text")] if mappings else [])  # else the words' neighbours would be grey
-    if steps:
-        values["thresholds"] = {
-            "mode": "absolute",
-            "steps": [{"value": value, "color": colour} for value, colour in steps],
-        }
-        values["color"] = {"mode": "thresholds"}
-        values["custom.cellOptions"] = {"type": "color-text"}
-        if steps[0][1] == "transparent":
-            values["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
+    values["mappings"] = mappings
+    values["thresholds"] = {
+        "mode": "absolute",
+        "steps": [{"value": value, "color": colour} for value, colour in steps],
+    }
+    values["color"] = {"mode": "thresholds"}
+    values["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
     if column.gauge:
         values |= {"min": 0, "max": 1, "custom.cellOptions": {"type": "gauge", "mode": "basic"}}
-    return [models.DynamicConfigValue(name, value) for name, value in values.items()]
+    return _properties(values)

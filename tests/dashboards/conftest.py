@@ -5,7 +5,7 @@ import pytest
 from tests.support.releases import RELEASES, Release
 
 
-@pytest.fixture(scope="module", params=RELEASES)
+@pytest.fixture(scope="module", params=["old", pytest.param("new", marks=pytest.mark.slow)])
 def release(request: pytest.FixtureRequest) -> Release:
     """The old one, and then the new one."""
     found = RELEASES[request.param]

@@ -1,21 +1,30 @@
-"""What linters ask of dashboards and panels, over every panel of every type, and what they forget to ask."""
+"""What linters ask of dashboards and panels, for every panel of the type that they mean, and what they forget."""
 
 import itertools
 import re
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import pytest
 from grafana_foundation_sdk.models import units
 
+from dashboards.panels import BAD, GREY, WARNING
 from tests.support.boards import BOARDS, PANELS, Document
 
-KINDS = {"stat", "timeseries", "table"}
+KINDS = {"stat", "timeseries", "table", "bargauge"}
 PER_MINUTE = "suffix:/min"
 UNITS = {unit for kind in units.__annotations__.values() for unit in get_args(kind)} | {PER_MINUTE}
-COLOURS = {"blue", "purple", "orange", "red"}
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 each_board = pytest.mark.parametrize("document", BOARDS.values(), ids=BOARDS)
 each_panel = pytest.mark.parametrize("panel", [panel for _, panel in PANELS], ids=[name for name, _ in PANELS])
+
+
+def each(*kinds: str) -> Any:
+    """Return a mark: every panel of those types."""
+    found = [(name, panel) for name, panel in PANELS if panel["type"] in kinds]
+    assert found
+    return pytest.mark.parametrize("panel", [panel for _, panel in found], ids=[name for name, _ in found])
 
 
 def variable(document: Document, name: str) -> dict[str, Any]:
@@ -23,54 +32,71 @@ def variable(document: Document, name: str) -> dict[str, Any]:
     return dict(found)
 
 
+def properties(override: dict[str, Any]) -> dict[str, Any]:
+    return {change["id"]: change["value"] for change in override["properties"]}
+
+
 @each_board
-def test_dashboard(document: Document):
+def test_dashboard(document: Document) -> None:
     assert document["editable"] is False
     assert document["schemaVersion"] == 42
     assert document["description"].endswith(".")
     assert document["title"].startswith("OpenVPN message queues: ")
     assert "openvpn-mq" in document["tags"]
-    assert (document["refresh"], document["time"]) == ("30s", {"from": "now-1h", "to": "now"})
+    assert document["time"] == {"from": "now-1h", "to": "now"}
+    assert document["refresh"] == ("1m" if document["uid"] == "openvpn-mq-fleet" else "30s")
 
 
 @each_board
-def test_data_source_is_a_variable(document: Document):
+def test_data_source_is_a_variable(document: Document) -> None:
     source = variable(document, "datasource")
     assert (source["label"], source["type"], source["query"]) == ("Data source", "datasource", "prometheus")
     assert "current" not in source, "the reader's Grafana chooses its default one"
 
 
 @each_board
-def test_query_variables_let_choose_all(document: Document):
-    """job, instance and whatever a dashboard adds: several at once, all of them, read anew with the time range."""
-    assert [found["name"] for found in document["templating"]["list"]][:3] == ["datasource", "job", "instance"]
+def test_query_variables_let_choose_all(document: Document) -> None:
+    """cluster, job, instance and whatever a dashboard adds: several at once, all, read anew with the time range."""
+    assert [found["name"] for found in document["templating"]["list"]][:4] == [
+        "datasource",
+        "cluster",
+        "job",
+        "instance",
+    ]
+    asked = []
     for found in document["templating"]["list"][1:]:
         assert found["type"] == "query", found["name"]
-        assert found["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert found["datasource"] == SOURCE
         assert found["label"] == found["name"].capitalize()
-        assert (found["multi"], found["includeAll"], found["allValue"]) == (True, True, ".+")
+        assert (found["multi"], found["includeAll"]) == (True, True)
         assert found["refresh"] == 2, "on time range change"
         assert found["query"]["query"] == found["definition"]
-        if found["name"] != "job":
-            assert 'job=~"$job"' in found["definition"]
-        if found["name"] not in {"job", "instance"}:
-            assert 'instance=~"$instance"' in found["definition"]
+        for name in asked[:3]:
+            assert f'{name}=~"${name}"' in found["definition"]
+        asked.append(found["name"])
 
 
 @each_board
-def test_every_variable_is_used(document: Document):
+def test_only_our_own_hosts_are_chosen(document: Document) -> None:
+    """`All` jobs are those of our exporter: as `.+` it would be every target of the Prometheus."""
+    assert "allValue" not in variable(document, "job")
+    assert variable(document, "job")["definition"].startswith("label_values(openvpn_mq_exporter_build_info{")
+    assert variable(document, "cluster")["allValue"] == ".*", "most have no such label"
+    assert variable(document, "instance")["allValue"] == ".+"
+    assert variable(document, "instance")["definition"].startswith("label_values(up{"), "those that are down too"
+
+
+@each_board
+def test_every_variable_is_used(document: Document) -> None:
     queries = [target["expr"] for panel in document["panels"] for target in panel.get("targets", [])]
     for found in document["templating"]["list"][1:]:
         assert any(f"${found['name']}" in query for query in queries), found["name"]
 
 
-@each_board
-def test_panels_stand_side_by_side(document: Document):
-    """Within 24 columns, none on top of another, none hidden in a row that is folded."""
-    ids = [panel["id"] for panel in document["panels"]]
-    assert len(set(ids)) == len(ids)
+def filled(panels: Sequence[Document]) -> set[tuple[int, int]]:
+    """Return the cells of the grid that panels fill, none of them twice."""
     cells: set[tuple[int, int]] = set()
-    for panel in document["panels"]:
+    for panel in panels:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24, panel["title"]
         own = set(
@@ -78,13 +104,33 @@ def test_panels_stand_side_by_side(document: Document):
         )
         assert not own & cells, panel["title"]
         cells |= own
-        assert not panel.get("collapsed"), panel["title"]
-    widest = max(y for _, y in cells) + 1
-    assert len(cells) == 24 * widest, "a hole in the grid"
+    return cells
 
 
 @each_board
-def test_dashboards_lead_to_each_other(document: Document):
+def test_panels_fill_the_grid(document: Document) -> None:
+    """Within 24 columns, none on top of another, no hole, none hidden in a row that is folded."""
+    ids = [panel["id"] for panel in document["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert not any(panel.get("collapsed") for panel in document["panels"])
+    cells = filled(document["panels"])
+    assert len(cells) == 24 * (max(y for _, y in cells) + 1), "a hole in the grid"
+
+
+@each_board
+def test_alerts_come_first_and_tiles_beside_them(document: Document) -> None:
+    """At the height of one screen, also at 1280 pixels."""
+    first, *others = document["panels"]
+    assert first["title"] == "Firing alerts"
+    assert first["gridPos"] == {"x": 0, "y": 0, "w": 8, "h": 8}
+    tiles = [panel for panel in others if panel["type"] == "stat"]
+    assert len(tiles) == 8
+    assert {(tile["gridPos"]["w"], tile["gridPos"]["h"]) for tile in tiles} == {(4, 4)}
+    assert max(tile["gridPos"]["y"] for tile in tiles) == 4
+
+
+@each_board
+def test_dashboards_lead_to_each_other(document: Document) -> None:
     others = {f"/d/{other['uid']}" for other in BOARDS.values()} - {f"/d/{document['uid']}"}
     assert {link["url"] for link in document["links"]} == others
     for link in document["links"]:
@@ -95,22 +141,33 @@ def test_dashboards_lead_to_each_other(document: Document):
 
 
 @each_board
-def test_alerts_are_drawn_into_the_graphs(document: Document):
-    (annotation,) = document["annotations"]["list"]
-    assert annotation["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-    assert 'alertname=~"OpenvpnMq.+"' in annotation["expr"]
-    assert 'job=~"$job",instance=~"$instance"' in annotation["expr"]
-    assert annotation["enable"] is True
+def test_events_are_drawn_into_the_graphs(document: Document) -> None:
+    """Alerts, restarts, and what else changes what the graphs mean; an alert about no host at all too."""
+    alerts, *others = document["annotations"]["list"]
+    assert 'cluster=~"$cluster|",job=~"$job",instance=~"$instance|"' in alerts["expr"]
+    assert 'alertname=~"OpenvpnMq.+"' in alerts["expr"]
+    for annotation in (alerts, *others):
+        assert annotation["datasource"] == SOURCE
+        assert annotation["enable"] is True
+        assert annotation["titleFormat"]
+        assert annotation["useValueForTime"] is annotation["expr"].startswith("1000 * ")
+    assert len({annotation["iconColor"] for annotation in document["annotations"]["list"]}) == 1 + len(others)
+    wanted = {
+        "openvpn-mq-fleet": {"Exporter restarts"},
+        "openvpn-mq-queues": {"Exporter restarts", "Queues created or changed"},
+        "openvpn-mq-openvpn": {"Exporter restarts", "Configuration reloads", "OpenVPN restarts"},
+    }
+    assert {annotation["name"] for annotation in others} == wanted[document["uid"]]
 
 
 @each_panel
-def test_panel_says_what_it_shows(panel: Document):
+def test_panel_says_what_it_shows(panel: Document) -> None:
     assert panel["type"] in KINDS, "a new type of panel: give it rules here"
     assert panel["title"]
     assert len(panel["description"]) > 20
     assert panel["description"].endswith(".")
     assert re.match(r"[A-Z]|msgsnd", panel["description"])
-    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert panel["datasource"] == SOURCE
     assert panel["targets"]
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["unit"] in UNITS
@@ -118,96 +175,111 @@ def test_panel_says_what_it_shows(panel: Document):
 
 
 @each_panel
-def test_short_titles_are_not_cut_off(panel: Document):
-    """At 1280 pixels a twenty-fourth of the width is 53: some six letters."""
-    assert len(panel["title"]) <= 5 * panel["gridPos"]["w"]
+def test_titles_are_unique_and_not_cut_off(panel: Document) -> None:
+    """At 1280 pixels a twenty-fourth of the width is 53: some six letters, and a tile's title has less room."""
+    assert len(panel["title"]) <= (18 if panel["type"] == "stat" else 5 * panel["gridPos"]["w"])
+    (document,) = (document for document in BOARDS.values() if any(panel is other for other in document["panels"]))
+    assert [other["title"] for other in document["panels"]].count(panel["title"]) == 1
 
 
-@each_panel
-def test_overrides_meet_a_column(panel: Document):
-    """An override by a name that no column has would silently do nothing."""
-    if panel["type"] == "timeseries":
-        return
+@each("stat")
+def test_a_tile_shows_its_course(panel: Document) -> None:
+    """And the number of now, never one from before: its query always answers, at the last moment too."""
+    assert panel["options"]["graphMode"] == "area"
+    assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+    (target,) = panel["targets"]
+    assert target["range"]
+    assert target["expr"].endswith(" or vector(-2)")
+
+
+@each("stat")
+def test_what_is_not_known_or_off_is_grey(panel: Document) -> None:
+    """A number that nobody counts would else have the colour of a good 0."""
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    words = {value: (result["text"], result["color"]) for value, result in mapping["options"].items()}
+    assert words == {"-1": ("unknown", GREY), "-2": ("off", GREY)}
+
+
+@each("stat")
+def test_a_tile_leads_to_what_explains_it(panel: Document) -> None:
+    """A panel of the same dashboard, with all that is chosen."""
+    (document,) = (document for document in BOARDS.values() if any(panel is other for other in document["panels"]))
+    (link,) = panel["fieldConfig"]["defaults"]["links"]
+    found = re.fullmatch(
+        rf"/d/{document['uid']}\?viewPanel=(\d+)&\$\{{__all_variables}}&\$\{{__url_time_range}}", link["url"]
+    )
+    assert found
+    (target,) = (other for other in document["panels"] if other["id"] == int(found[1]))
+    assert link["title"] == f"Explained by: {target['title']}"
+    assert target["type"] in {"timeseries", "table"}
+
+
+@each("table", "timeseries")
+def test_overrides_meet_a_column_or_a_query(panel: Document) -> None:
+    """An override that meets nothing would silently do nothing."""
     headings = {
         heading
-        for step in panel.get("transformations", [])
+        for step in panel["transformations"]
         if step["id"] == "organize"
         for heading in step["options"]["renameByName"].values()
     }
+    refs = {target["refId"] for target in panel["targets"]}
     for override in panel["fieldConfig"]["overrides"]:
-        assert override["matcher"]["id"] == "byName"
-        assert override["matcher"]["options"] in headings
-        for change in override["properties"]:
-            if change["id"] == "unit":
-                assert change["value"] in UNITS
-            if change["id"] == "mappings":
-                assert all(mapping["type"] in {"value", "range"} for mapping in change["value"])
+        match override["matcher"]:
+            case {"id": "byName", "options": name}:
+                assert name in headings
+            case {"id": "byFrameRefID", "options": name}:
+                assert name in refs
+            case {"id": "byRegexp", "options": pattern}:
+                assert re.search(pattern.strip("/"), "none")
+                assert re.search(pattern.strip("/"), "p99 none")
+                assert re.search(pattern.strip("/"), "none EAGAIN")
+                assert not re.search(pattern.strip("/"), "none2 @ host")
+                assert properties(override)["color"] == {"mode": "fixed", "fixedColor": GREY}
+            case other:
+                raise AssertionError(other)
+        assert properties(override).get("unit", "none") in UNITS
 
 
-@each_panel
-def test_colours_of_lines_mean_something(panel: Document):
-    """No palette, which would draw the fifth healthy host in red; what does not happen is grey.
-
-    A further query of a graph has a colour of its own, and nothing else is overridden.
-    """
-    if panel["type"] != "timeseries":
-        return
-    colour = panel["fieldConfig"]["defaults"]["color"]
-    *others, nothing = panel["fieldConfig"]["overrides"]
-    assert nothing["matcher"]["id"] == "byRegexp"
-    pattern = nothing["matcher"]["options"].strip("/")
-    assert re.search(pattern, "none")
-    assert re.search(pattern, "p99 none")
-    assert not re.search(pattern, "none2 @ host")
-    assert [override["matcher"] for override in others] == [
-        {"id": "byFrameRefID", "options": target["refId"]} for target in panel["targets"][1:]
+@each("timeseries")
+def test_each_line_has_its_own_colour(panel: Document) -> None:
+    """Lines of a graph's further queries differ in how they are drawn, so that colours may repeat."""
+    assert panel["fieldConfig"]["defaults"]["color"] == {"mode": "palette-classic"}
+    styles = [
+        properties(override)
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["id"] == "byFrameRefID"
     ]
-    colours = [colour, *(override["properties"][0]["value"] for override in others)]
-    if len(colours) > 1:
-        assert all(found["mode"] == "shades" and found["fixedColor"] in COLOURS for found in colours)
-        assert len({found["fixedColor"] for found in colours}) == len(colours)
-    else:
-        assert colour["mode"] in {"thresholds", "continuous-BlPu", "continuous-YlRd"}
-        losses = re.search("fail|refused|dropped|[Tt]rouble", panel["title"])
-        assert bool(losses) is (colour["mode"] == "continuous-YlRd"), "red for losses, and for nothing else"
-        assert (colour["seriesBy"], len(colours)) == ("max", 1)
+    names = {target["refId"] for target in panel["targets"]}
+    bars = panel["fieldConfig"]["defaults"]["custom"].get("drawStyle") == "bars"
+    assert len(names) <= 2
+    if len(names) == 2 and not bars:
+        (style,) = styles
+        assert style in ({"custom.transform": "negative-Y"}, {"custom.lineStyle": {"fill": "dash", "dash": [6, 6]}})
 
 
-@each_panel
-def test_what_is_off_is_not_green(panel: Document):
-    """A number that nobody counts would else have the colour of a good 0."""
-    if panel["type"] != "stat":
-        return
-    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
-    assert (mapping["type"], mapping["options"]["match"]) == ("special", "null")
-    assert mapping["options"]["result"] == {"text": panel["fieldConfig"]["defaults"]["noValue"], "color": "#8e8e8e"}
-
-
-@each_panel
-def test_legends_are_tables(panel: Document):
-    """Every line by its name, the highest first: a list under the graph hides those that it has no room for."""
-    if panel["type"] != "timeseries":
-        return
+@each("timeseries")
+def test_legends_leave_room_for_the_plot(panel: Document) -> None:
+    """Below it, nothing but names."""
     legend = panel["options"]["legend"]
-    assert (legend["showLegend"], legend["displayMode"], legend["placement"]) == (True, "table", "right")
-    assert (legend["calcs"], legend["sortBy"]) in ((["max"], "Max"), (["lastNotNull"], "Last *"))
-    assert legend["sortDesc"] is True
+    assert (legend["showLegend"], legend["displayMode"], legend["placement"]) == (True, "list", "bottom")
+    assert legend["calcs"] == []
+    (rename,) = panel["transformations"]
+    assert rename["id"] == "renameByRegex"
+
+
+@each("timeseries")
+def test_units_of_what_is_counted(panel: Document) -> None:
+    """A minute if the query says so, and only then."""
+    per_minute = ["60 * " in target["expr"] for target in panel["targets"]]
+    assert per_minute == [panel["fieldConfig"]["defaults"]["unit"] == PER_MINUTE] * len(per_minute)
 
 
 @each_panel
-def test_units_of_what_is_counted(panel: Document):
-    """A minute where the query says so, and only there."""
-    if panel["type"] == "timeseries":
-        per_minute = ["60 * " in target["expr"] for target in panel["targets"]]
-        assert per_minute == [panel["fieldConfig"]["defaults"]["unit"] == PER_MINUTE] * len(per_minute)
-
-
-@each_panel
-def test_thresholds_rise(panel: Document):
+def test_thresholds_rise(panel: Document) -> None:
     """The first from the bottom, the others in order: Grafana does not sort them."""
     fields = [panel["fieldConfig"]["defaults"].get("thresholds")]
-    for override in panel["fieldConfig"]["overrides"]:
-        fields += [change["value"] for change in override["properties"] if change["id"] == "thresholds"]
+    fields += [properties(override).get("thresholds") for override in panel["fieldConfig"]["overrides"]]
     for thresholds in filter(None, fields):
         assert thresholds["mode"] == "absolute"
         values = [step["value"] for step in thresholds["steps"]]
@@ -217,16 +289,27 @@ def test_thresholds_rise(panel: Document):
         assert fields[0], "a number without a colour tells nobody whether it is bad"
 
 
-@each_panel
-def test_tables_join_by_their_keys(panel: Document):
+PAGES = {"Hosts down", "Hanging scripts", "Blocked senders", "Full queues"}
+WARNS = {"Script failures", "Updates dropped", "Not connected", "Failing collectors", "Sends refused", "Below msgmnb",
+         "Management down", "Status files bad"}  # fmt: skip
+
+
+@each("stat")
+def test_red_is_what_pages(panel: Document) -> None:
+    """And orange what only warns, on every dashboard."""
+    colours = [step["color"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+    if panel["title"] in PAGES:
+        assert colours[-1] == BAD
+    elif panel["title"] in WARNS:
+        assert colours[-1] == WARNING
+    else:
+        assert panel["title"] in {"Fullest queue", "Blocked by scripts", "Failure ratio", "Unread for", "Messages",
+                                  "Waiting receivers"}  # fmt: skip
+
+
+@each("table")
+def test_tables_join_by_their_keys(panel: Document) -> None:
     """All columns of one moment, merged, named by hand, sorted by one of them."""
-    if panel["type"] == "timeseries":
-        (rename,) = panel["transformations"]
-        assert rename["id"] == "renameByRegex"
-        return
-    if panel["type"] != "table":
-        assert "transformations" not in panel
-        return
     merge, organize, sort = panel["transformations"]
     assert (merge["id"], organize["id"], sort["id"]) == ("merge", "organize", "sortBy")
     columns = organize["options"]["renameByName"]
@@ -237,15 +320,40 @@ def test_tables_join_by_their_keys(panel: Document):
     assert sort["options"]["sort"][0]["field"] in columns.values()
 
 
-@each_panel
-def test_links_lead_to_dashboards_that_exist(panel: Document):
-    """With the same data source, job and time range, and variables that the dashboard has."""
+@each("table")
+def test_cells_of_what_is_not_known_say_so(panel: Document) -> None:
+    """In every column, and not in the colour of something."""
+    values = {name for name in panel["transformations"][1]["options"]["renameByName"] if name.startswith("Value")}
+    headings = {panel["transformations"][1]["options"]["renameByName"][name] for name in values}
+    seen = 0
     for override in panel["fieldConfig"]["overrides"]:
-        for link in itertools.chain(*(change["value"] for change in override["properties"] if change["id"] == "links")):
-            uid = re.match(r"/d/([\w-]+)\?", link["url"])
-            assert uid
-            (target,) = (document for document in BOARDS.values() if document["uid"] == uid[1])
-            known = {found["name"] for found in target["templating"]["list"]}
-            assert set(re.findall(r"var-(\w+)=", link["url"])) <= known
-            assert "${datasource:queryparam}&${job:queryparam}&${__url_time_range}" in link["url"]
-            assert link["title"]
+        found = properties(override)
+        if override["matcher"]["options"] in headings and "mappings" in found:
+            assert found["mappings"][0]["options"]["-1"]["text"] == "unknown"
+            assert found["mappings"][0]["options"]["-1"]["color"] in {"transparent", GREY}
+            seen += 1
+    assert seen == len(headings)
+
+
+LINKED = [
+    (f"{name}: {properties(override).get('links')}", link)
+    for name, panel in PANELS
+    for override in panel["fieldConfig"]["overrides"]
+    for link in properties(override).get("links", ())
+]
+
+
+@pytest.mark.parametrize("link", [link for _, link in LINKED], ids=[name[:60] for name, _ in LINKED])
+def test_links_lead_to_dashboards_that_exist(link: dict[str, str]) -> None:
+    """With the same data source, cluster, job and time range, and variables that the dashboard has; or to a runbook."""
+    assert link["title"]
+    if link["title"] == "Runbook":
+        assert link["url"].endswith("/docs/runbooks/${__value.raw}.md")
+        return
+    uid = re.match(r"/d/([\w-]+)\?", link["url"])
+    assert uid
+    (target,) = (document for document in BOARDS.values() if document["uid"] == uid[1])
+    known = {found["name"] for found in target["templating"]["list"]}
+    assert set(re.findall(r"var-(\w+)=", link["url"])) <= known
+    kept = "${datasource:queryparam}&${cluster:queryparam}&${job:queryparam}&${__url_time_range}"
+    assert kept in link["url"]

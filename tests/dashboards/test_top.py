@@ -11,6 +11,7 @@ from tests.support.needs import need_root, remove_all_queues
 from tests.support.program import running
 from tests.support.prometheus import prometheus
 from tests.support.releases import Release
+from tests.support.rulebook import write_fast
 from tests.support.site import Site, everything
 
 NOBODY = "127.0.0.1:1"
@@ -35,7 +36,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory, release: Release) -> Itera
     begin = time.time()
     with (
         running("--collector.queues") as program,
-        prometheus(folder, [*program.addresses(), NOBODY], release=release) as server,
+        prometheus(folder, [*program.addresses(), NOBODY], release=release, rule_files=write_fast(folder)) as server,
     ):
         server.wait_for("count_over_time(sysv_msg_queue_bytes[1m]) > 5")
         for _ in range(100):
@@ -58,18 +59,30 @@ def test_the_highest_of_the_time_range_are_shown(crowded: Site, title: str) -> N
 
 @pytest.mark.timeout(300)
 def test_a_host_that_is_down_comes_first(crowded: Site) -> None:
-    """Its number of troubles is beyond any that a host can have, and is shown as a word."""
-    (panel,) = (panel for name, panel in PANELS if name == "fleet: Hosts, those in trouble first")
+    """Its number of problems is beyond any that a host can have, and is shown as a word."""
+    (panel,) = (panel for name, panel in PANELS if name == "fleet: Hosts, those with problems first")
     (properties,) = (
         {change["id"]: change["value"] for change in override["properties"]}
         for override in panel["fieldConfig"]["overrides"]
-        if override["matcher"]["options"] == "Troubles"
+        if override["matcher"]["options"] == "Problems"
     )
-    (mapping,) = properties["mappings"]
-    assert mapping["options"]["result"]["text"] == "down"
+    _, *ranges = properties["mappings"]
+    texts = {mapping["options"]["result"]["text"]: mapping["options"]["from"] for mapping in ranges}
+    assert list(texts) == ["down", "hanging"], "the first that fits is shown"
     found = crowded.answers(panel, panel["targets"][0], everything())
-    troubles = {series["metric"]["instance"]: float(series["value"][1]) for series in found}
-    assert len(troubles) == 2
-    down = troubles.pop(NOBODY)
-    assert down >= mapping["options"]["from"] > len(panel["targets"]) > max(troubles.values())
-    assert panel["transformations"][-1]["options"]["sort"] == [{"field": "Troubles", "desc": True}]
+    problems = {series["metric"]["instance"]: float(series["value"][1]) for series in found}
+    assert len(problems) == 2
+    down = problems.pop(NOBODY)
+    assert down >= texts["down"] > 2 * texts["hanging"] - 1 > len(panel["targets"]) > max(problems.values())
+    assert panel["transformations"][-1]["options"]["sort"] == [{"field": "Problems", "desc": True}]
+
+
+@pytest.mark.timeout(300)
+def test_what_is_not_known_of_a_host_that_is_down_is_not_off(crowded: Site) -> None:
+    """Nor 0, in any column; of the other host the collectors that are off are."""
+    (panel,) = (panel for name, panel in PANELS if name == "fleet: Hosts, those with problems first")
+    for target in panel["targets"][1:]:
+        found = crowded.answers(panel, target, everything())
+        values = {series["metric"]["instance"]: float(series["value"][1]) for series in found}
+        assert values.pop(NOBODY) == -1, target["expr"]
+        assert all(value >= 0 for value in values.values())

@@ -18,6 +18,7 @@ from tests.support.openvpn import Lab, wait_until
 from tests.support.program import Program, running
 from tests.support.prometheus import prometheus
 from tests.support.releases import Release
+from tests.support.rulebook import write_fast
 from tests.support.site import Site
 
 KEY = 0x4F560001
@@ -91,7 +92,8 @@ def busy_site(folder: Path, release: Release) -> Iterator[tuple[Site, Program]]:
             running("--collector.trace", f"--config.file={config}", before=with_tracefs(), cwd=folder)
         )
         Traced(program)
-        server = stack.enter_context(prometheus(folder, program.addresses(), release=release))
+        rules = write_fast(folder)
+        server = stack.enter_context(prometheus(folder, program.addresses(), release=release, rule_files=rules))
         server.wait_for("openvpn_management_up == 1")
         begin = time.time()
         stack.enter_context(flowing(through))
@@ -108,6 +110,14 @@ def busy_site(folder: Path, release: Release) -> Iterator[tuple[Site, Program]]:
         server.wait_for("sum(openvpn_server_connected_clients) >= 1")
         server.wait_for('sum(increase(sysv_msg_queue_send_failures_total{errno="EAGAIN"}[1m])) > 0')
         server.wait_for("count_over_time(openvpn_management_up[1m]) > 5")
-        choices = {"job": "openvpn-mq", "instance": program.addresses()[0], "queue": "status", "server": "vpn"}
+        server.wait_for("count_over_time(instance:sysv_msg_queue_sends_refused:increase10m[1m]) > 2")
+        server.wait_for("count_over_time(instance_server_hook:openvpn_scripts_failed:increase10m[1m]) > 2")
+        choices = {
+            "cluster": "",
+            "job": "openvpn-mq",
+            "instance": program.addresses()[0],
+            "queue": "status",
+            "server": "vpn",
+        }
         yield Site(server, begin, choices), program
     remove_all_queues()

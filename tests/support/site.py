@@ -22,9 +22,9 @@ class Site(NamedTuple):
         whole = f"{max(int(now - self.begin), 10)}s"
         query = substituted(target["expr"], variables, window="8s", whole=whole)
         parameters: dict[str, str | float] = {"query": query}
-        if panel["type"] == "timeseries":
+        if target["range"]:
             parameters |= {"start": self.begin, "end": now, "step": 2}
-        path = "query_range" if panel["type"] == "timeseries" else "query"
+        path = "query_range" if target["range"] else "query"
         answer = requests.get(f"{self.server.url}/api/v1/{path}", params=parameters, timeout=60).json()
         assert answer["status"] == "success", (query, answer)
         assert "warnings" not in answer, (query, answer)
@@ -33,4 +33,10 @@ class Site(NamedTuple):
 
 def everything() -> dict[str, str]:
     """All of every variable chosen, as the dashboards are opened."""
-    return dict.fromkeys(("job", "instance", "queue", "server"), ".+")
+    return {"cluster": ".*", **dict.fromkeys(("job", "instance", "queue", "server"), ".+")}
+
+
+def last(series: dict[str, Any]) -> float:
+    """The value that a panel shows of a series: that of the moment, or the last of the time range."""
+    value = series["value"] if "value" in series else series["values"][-1]
+    return float(value[1])
