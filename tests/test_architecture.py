@@ -1,6 +1,7 @@
 """Imports go downwards only, and the map in CONTRIBUTING.md names every room."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,7 @@ LAYERS = [
 ALONE = "hook"  # starts in milliseconds: it imports nothing of the rest, and the rest only its record's constants
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Dotted name below `exporter` -> file, package modules under the package's own name."""
     found = {}
@@ -34,6 +36,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Modules below `exporter` that a file imports, as dotted names below it."""
     found = set()
