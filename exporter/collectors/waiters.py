@@ -1,25 +1,24 @@
 """Collector `waiters`: threads asleep in msgsnd and msgrcv; and whether the last sender and receiver still run."""
 
+import argparse
 import logging
 import platform
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
+from exporter.collectors.base import Collector, CollectorSpec, Families, Flags, PartialResultError
 from exporter.collectors.context import BuildContext
 from exporter.collectors.snapshot import Scrape
 from exporter.exposition.families import Family, Metric
 from exporter.procfs import exists
-from exporter.sysv.queues import Queues
 from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, scan, system_calls
+from exporter.sysv.sleepersource import HelperSource, LimitedScan, SleeperSource
 
 _log = logging.getLogger(__name__)
 
 _UNKNOWN_MACHINE: Final = f"the numbers of the system calls msgsnd and msgrcv on {platform.machine()} are not known"
-_MAX_SHARE: Final = 0.01  # of a core, for scanning
 
 
 def _gauge(name: str, help_text: str) -> Metric:
@@ -42,22 +41,19 @@ RECEIVER_RUNNING: Final = _gauge(
 )
 
 
-class WaitersCollector(Collector):
-    """Scans every thread of the host at a scrape; less often if there are many."""
+class WaiterSettings(NamedTuple):
+    """What --collector.waiters.* set."""
 
-    def __init__(
-        self,
-        procfs: Path,
-        calls: SystemCalls | None,
-        clock: Callable[[], float] = time.monotonic,
-        cpu_time: Callable[[], float] = time.thread_time,
-    ) -> None:
+    socket: Path = Path("/run/openvpn-mq-waiters.sock")
+
+
+class WaitersCollector(Collector):
+    """Counts sleeping threads at a scrape, by itself or by the helper; less often if there are many threads."""
+
+    def __init__(self, procfs: Path, source: SleeperSource | None) -> None:
+        """`source` is None on a machine whose system calls are not known."""
         self._procfs = procfs
-        self._calls = calls
-        self._clock = clock
-        self._cpu_time = cpu_time
-        self._last = Sleepers(Counter(), Counter())
-        self._not_before = 0.0
+        self._source = source
 
     def collect(self, scrape: Scrape) -> Families:
         """Return gauges per queue. Raise PartialResultError, with those that need no right, if threads are closed."""
@@ -66,10 +62,11 @@ class WaitersCollector(Collector):
             *self._running(SENDER_RUNNING, queues.lspid, queue),
             *self._running(RECEIVER_RUNNING, queues.lrpid, queue),
         ]
-        if self._calls is None:
+        if self._source is None:
             raise PartialResultError(_UNKNOWN_MACHINE, running)
         try:
-            asleep = self._sleepers(self._calls, queues)
+            # Without queues there are no waiters, and no need to look.
+            asleep = self._source.read() if queues.msqid else Sleepers(Counter(), Counter())
         except DeniedError as error:
             raise PartialResultError(str(error), running) from None
         return [
@@ -77,15 +74,6 @@ class WaitersCollector(Collector):
             WAITING_RECEIVERS.family([asleep.receivers.get(msqid, 0) for msqid in queues.msqid], queue),
             *running,
         ]
-
-    def _sleepers(self, calls: SystemCalls, queues: Queues) -> Sleepers:
-        if not queues.msqid:
-            return self._last  # without queues there are no waiters: no scan
-        if self._clock() >= self._not_before:
-            before = self._cpu_time()
-            self._last = scan(self._procfs, calls)
-            self._not_before = self._clock() + (self._cpu_time() - before) / _MAX_SHARE
-        return self._last
 
     def _running(self, metric: Metric, pids: Sequence[int], queue: Sequence[str]) -> list[Family]:
         known = {pid: found for pid in set(pids) if pid and (found := exists(self._procfs, pid)) is not None}
@@ -96,29 +84,47 @@ class WaitersCollector(Collector):
 
 
 def _build(context: BuildContext) -> WaitersCollector | None:
-    """Return None, with a log line, if /proc does not allow the scan.
+    """Return None, with a log line, if /proc does not allow the scan and there is no helper.
 
     If the collector was enabled explicitly, return it anyway so that it fails visibly.
     """
     settings = context.settings
+    helper = settings.of(WaiterSettings).socket
+    if helper.is_socket():
+        return WaitersCollector(settings.procfs, HelperSource(helper))
+    calls = system_calls()
     if not settings.collectors.get("waiters"):
-        refusal = _refusal(settings.procfs)
+        refusal = _refusal(settings.procfs, calls)
         if refusal:
             if not settings.once:  # cron would mail the line every minute
                 _log.info("collector waiters is off: %s", refusal)
             return None
-    return WaitersCollector(settings.procfs, system_calls())
+    return WaitersCollector(settings.procfs, LimitedScan(settings.procfs, calls) if calls else None)
 
 
-def _refusal(procfs: Path) -> str | None:
-    calls = system_calls()
+def _refusal(procfs: Path, calls: SystemCalls | None) -> str | None:
     if calls is None:
         return _UNKNOWN_MACHINE
     try:
         scan(procfs, calls)
     except DeniedError as error:
-        return str(error)
+        return f"{error}; or start openvpn-mq-waiters.socket, whose service has them"
     return None
 
 
-SPEC: Final = CollectorSpec("waiters", True, _build, "threads asleep in msgsnd and msgrcv, from /proc")
+def _add_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--collector.waiters.socket", dest="waiters_socket", metavar="PATH", type=Path,
+        default=WaiterSettings().socket,
+        help="socket of openvpn-mq-waiters, which may inspect other users' threads; if there is none, the exporter "
+        "inspects them itself (default %(default)s)",
+    )  # fmt: skip  # one line of arguments and one of help
+
+
+SPEC: Final = CollectorSpec(
+    "waiters",
+    True,
+    _build,
+    "threads asleep in msgsnd and msgrcv, from /proc",
+    Flags(_add_flags, lambda options: WaiterSettings(options.waiters_socket)),
+)

@@ -1,27 +1,29 @@
 """The collector `waiters` against processes that the test put to sleep."""
 
 import itertools
+import os
 import platform
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import sysv_ipc
 
-from exporter.collectors.context import build_context
-from exporter.collectors.snapshot import QueueSettings, SnapshotReader
-from exporter.collectors.waiters import WaitersCollector
-from exporter.config.model import Settings
-from exporter.sysv.sleepers import system_calls
+from exporter.sysv import waiterd
+from exporter.sysv.sleepers import DeniedError, Sleepers, system_calls
+from exporter.sysv.sleepersource import HelperSource, LimitedScan, decode, encode
 from tests.support.kernel import make, set_limit
 from tests.support.messages import Load, elsewhere, in_c
-from tests.support.needs import NOBODY, missing, need_nobody, need_root
+from tests.support.needs import NOBODY, missing, need, need_nobody, need_root
 from tests.support.program import Program, Samples, running
 
 pytestmark = pytest.mark.usefixtures("queues")
@@ -192,16 +194,135 @@ def test_its_share_of_a_core() -> None:
     """A scan that cost 50 ms is not repeated for five seconds; then it is."""
     make(1)
     moment = 1000.0
-    readings = itertools.count()  # of the clock of CPU time, two a scan: 50 ms apart
-    context = build_context(Settings())
-    snapshots = SnapshotReader(context.reader, context.names, QueueSettings())
-    collector = WaitersCollector(
-        *(Path("/proc"), system_calls()),
-        clock=lambda: moment,
-        cpu_time=lambda: next(readings) * 0.05,
-    )
+    readings = itertools.count()  # of the clock of CPU time, two per scan: 50 ms apart
+    calls = system_calls()
+    assert calls
+    source = LimitedScan(Path("/proc"), calls, clock=lambda: moment, cpu_time=lambda: next(readings) * 0.05)
     scans: list[int] = []
     for moment in (1000.0, 1004.9, 1005.1, 1009.0, 1010.2):  # noqa: B007  # the clock shows it
-        list(collector.collect(snapshots.scrape()))
+        source.read()
         scans.append((next(readings) - len(scans)) // 2)
     assert scans == [1, 1, 2, 2, 3]
+
+
+@contextmanager
+def helper(path: Path, *capabilities: str) -> Iterator[None]:
+    """Run openvpn-mq-waiters with these capabilities only, on a socket that everybody may connect to."""
+    command = [*as_nobody(*capabilities), sys.executable, "-m", "exporter.sysv.waiterd", f"--socket={path}"]
+    process = subprocess.Popen(command)
+    try:
+        until = time.monotonic() + 30
+        while not path.is_socket():
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that nobody may write to and enter, as pytest's own are closed."""
+    with TemporaryDirectory(dir="/run") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def test_the_helper(started: ExitStack, folder: Path) -> None:
+    """An exporter without any capability gets the counts from a helper that has the two, also after it restarts."""
+    need_nobody()
+    full, empty = make(1, b"x"), make(2)
+    set_limit(full.id, 0)
+    sleeping(started, in_c(full.id, "block", 1, 0))
+    for _ in range(2):
+        sleeping(started, in_c(empty.id, "take", 1, 0))
+    path = folder / "waiters.sock"
+    flag = f"--collector.waiters.socket={path}"
+    with ExitStack() as life:
+        life.enter_context(helper(path, *NEEDED))
+        program = started.enter_context(running(flag, before=as_nobody()))
+        eventually(program, "0x00000001", (1, 0))
+        eventually(program, "0x00000002", (0, 2))
+        assert program.value("openvpn_mq_scrape_collector_success", collector="waiters") == 1
+    page = program.samples()
+    assert waiters(page, "0x00000001") == (None, None)
+    assert page["openvpn_mq_scrape_collector_success", frozenset({("collector", "waiters")})] == 0
+    assert [line for line in program.log if "cannot ask openvpn-mq-waiters" in line]
+    path.unlink()
+    with helper(path, *NEEDED):
+        eventually(program, "0x00000002", (0, 2))
+
+
+def test_a_helper_without_the_capabilities_says_so(folder: Path) -> None:
+    need_nobody()
+    make(1)
+    path = folder / "waiters.sock"
+    with helper(path), running(f"--collector.waiters.socket={path}", before=as_nobody()) as program:
+        assert program.value("openvpn_mq_scrape_collector_success", collector="waiters") == 0
+        (line,) = [line for line in program.log if "openvpn-mq-waiters: threads of other users" in line]
+        assert "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH" in line
+
+
+def test_the_helper_only_reads(folder: Path) -> None:
+    """It opens nothing for writing and touches no queue, as its system calls show."""
+    need("strace")
+    need_root()
+    make(1, b"x")
+    path, trace = folder / "waiters.sock", folder / "trace"
+    tracer = ["strace", "-f", "-o", str(trace), "-e", "trace=msgget,msgsnd,msgrcv,msgctl,openat,unlink,rename,kill"]
+    process = subprocess.Popen(
+        [*tracer, sys.executable, "-m", "exporter.sysv.waiterd", f"--socket={path}"], start_new_session=True
+    )
+    try:
+        while not path.is_socket():
+            assert process.poll() is None
+            time.sleep(0.05)
+        for _ in range(3):
+            HelperSource(path).read()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # strace outlives a SIGTERM
+        process.wait(10)
+    calls = trace.read_text()
+    assert "/syscall" in calls
+    assert not re.search(r"msg(get|snd|rcv|ctl)\(|O_WRONLY|O_RDWR|O_CREAT|unlink\((?!.*waiters\.sock)", calls)
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (b"", "not a count"),
+        (b"[]", "not a count"),
+        (b'{"ipc_namespace": 1}', "IPC namespace 1"),
+        (b'{"denied": "odd"}', "odd"),
+        (b'{"ipc_namespace": 7, "senders": {"x": 1}, "receivers": {}}', "not a count"),
+        (b"\xff", "not a count"),
+    ],
+)
+def test_what_is_no_count(reply: bytes, sentence: str) -> None:
+    with pytest.raises(DeniedError, match=sentence):
+        decode(reply, 7)
+
+
+def test_a_count_survives_the_way() -> None:
+    sleepers = Sleepers(Counter({3: 2}), Counter({32768: 1}))
+    assert decode(encode(sleepers, 7), 7) == sleepers
+
+
+def test_a_helper_that_hangs_costs_two_seconds(folder: Path) -> None:
+    path = folder / "hung"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        start = time.monotonic()
+        with pytest.raises(DeniedError, match="does not answer"):
+            HelperSource(path).read()
+        assert time.monotonic() - start < 10
+
+
+def test_nothing_to_listen_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert waiterd.main([]) == 2
+    assert "openvpn-mq-waiters.socket" in capsys.readouterr().err
+    assert waiterd.main([f"--socket={tmp_path}/missing/socket"]) == 1
+    assert "cannot listen on" in capsys.readouterr().err
