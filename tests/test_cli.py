@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from exporter.cli import main, parse_args
 from exporter.collectors.limits import LimitSettings
 from exporter.collectors.snapshot import QueueSettings
-from exporter.collectors.trace import TraceSettings
 from exporter.config.durations import parse_duration
 from exporter.config.model import Address, OpenVpnServer, Settings, TcpAddress, UnixAddress
 from exporter.sysv.keys import Ftok, NamedQueue
@@ -32,7 +32,11 @@ def refused(capsys: pytest.CaptureFixture[str], *flags: str, status: int = 2) ->
 
 
 def test_defaults() -> None:
-    assert settings() == Settings(parts=(QueueSettings(), LimitSettings(), TraceSettings()))
+    """Flags and dataclasses have the same defaults."""
+    found = settings()
+    assert replace(found, parts=()) == Settings()
+    assert found.parts
+    assert found.parts == tuple(type(part)() for part in found.parts)
 
 
 def test_every_flag() -> None:
