@@ -1,6 +1,5 @@
 """Log lines on standard error, as logfmt or JSON; coloured levels for a person at a terminal."""
 
-import json
 import logging
 import sys
 import threading
@@ -12,6 +11,12 @@ FORMATS: Final = ("logfmt", "json")
 
 _NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn", logging.ERROR: "error"}
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[36m", "warn": "\x1b[33m", "error": "\x1b[31m"}
+
+
+def _to_json(value: object) -> str:
+    import json  # noqa: PLC0415  # openvpn-mq-check, which is to start fast, logs next to nothing
+
+    return json.dumps(value, default=str)
 
 
 class _Line(logging.Formatter):
@@ -34,13 +39,13 @@ class _Line(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         if self._as_json:
-            return json.dumps(fields, default=str)
+            return _to_json(fields)
         return " ".join(f"{key}={self._value(key, value)}" for key, value in fields.items())
 
     def _value(self, key: str, value: object) -> str:
         text = str(value)
         if not text or not text.isprintable() or any(c in text for c in ' "='):
-            text = json.dumps(text)
+            text = _to_json(text)
         if self._colour and key == "level":
             return f"{_COLOURS[text]}{text}\x1b[0m"
         return text

@@ -17,7 +17,7 @@ LAYERS = [
     {"process_events"},
     {"collectors"},
     {"web"},
-    {"app"},
+    {"app", "check"},
     {"cli"},
     {"__main__"},
 ]

@@ -7,12 +7,13 @@ from typing import Final
 
 from exporter.collectors.base import Collector, CollectorSpec, Families, Flags, PartialResultError
 from exporter.collectors.context import BuildContext
-from exporter.collectors.snapshot import QueueSettings, Scrape, max_fill
+from exporter.collectors.snapshot import QueueSettings, Scrape
 from exporter.config.durations import parse_duration
 from exporter.config.flags import count, regex, value
 from exporter.config.model import Config
 from exporter.exposition.families import Family, Metric
 from exporter.memo import MemoizeLast
+from exporter.sysv.fill import max_fill
 from exporter.sysv.ids import AccountNames
 from exporter.sysv.keys import key_texts
 from exporter.sysv.names import QueueNames

@@ -1,20 +1,17 @@
 """The queues of one scrape: read once, labelled and chosen once, for every collector that needs them."""
 
-import heapq
 import logging
-import math
-import operator
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.logs import StateLog
 from exporter.memo import MemoizeLast
+from exporter.sysv.fill import fullest
 from exporter.sysv.names import QueueNames, labels
-from exporter.sysv.queues import UNKNOWN_LIMIT, Queue, Queues
+from exporter.sysv.queues import Queues
 from exporter.sysv.reader import QueueReader
 
 _log = logging.getLogger(__name__)
@@ -111,45 +108,6 @@ class SnapshotReader:
             "own; raise it (0 = no limit), or leave queues out by --collector.queues.exclude",
         )
         return count - limit
-
-
-def fullest(queues: Queues, labels: Sequence[str], always: AbstractSet[str], limit: int) -> list[int]:
-    """Return the indices of at most `limit` of `queues`, in the order of `queues`.
-
-    Those with a label in `always` come first (a series that the configuration names must not come and go with other
-    queues' fill), then the fullest, then those with the most bytes.
-    """
-    ranks = [
-        (label in always, fill(queue), queue.cbytes, -index)
-        for index, (label, queue) in enumerate(zip(labels, queues.rows(), strict=True))
-    ]
-    return sorted(-rank[-1] for rank in heapq.nlargest(limit, ranks))
-
-
-def fill(queue: Queue) -> float:
-    """Return how full a queue is: the kernel refuses a message when bytes or messages would pass msg_qbytes.
-
-    If the limit is not known: bytes or messages, whichever is more.
-    """
-    used = max(queue.cbytes, queue.qnum)
-    if queue.qbytes == UNKNOWN_LIMIT:
-        return used
-    return used / queue.qbytes if queue.qbytes else math.inf
-
-
-def max_fill(queues: Queues) -> float | None:
-    """Return the highest fill of all queues, a ratio; None if there is no queue, or no limit is known.
-
-    A queue with the limit 0, into which nothing fits, counts as full.
-    """
-    limits = queues.qbytes
-    if not limits or UNKNOWN_LIMIT in limits:
-        return None
-    if 0 in limits:
-        return max(1.0 if limit == 0 else max(used, count) / limit
-                   for used, count, limit in zip(queues.cbytes, queues.qnum, limits, strict=True))  # fmt: skip
-    ratios: Iterator[float] = (max(map(operator.truediv, column, limits)) for column in (queues.cbytes, queues.qnum))
-    return max(ratios)
 
 
 def _pick(labels: Sequence[str], indices: Sequence[int]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from exporter.discovery.instance import Instance
 from exporter.discovery.options import Fault
 
 Kind = Literal["config", "log", "journal", "status", "hooks", "management", "certificate"]
-Verdict = Literal["ok", "missing", "denied", "unusable"]
+Verdict = Literal["ok", "missing", "denied", "unusable", "unknown"]
 
 KINDS: Final[tuple[Kind, ...]] = ("config", "log", "journal", "status", "hooks", "management", "certificate")
 JOURNAL_FOLDERS: Final = ("var/log/journal", "run/log/journal")

@@ -7,7 +7,6 @@ returns msg_qbytes, the queue's own limit, which /proc/sysvipc/msg does not show
 import ctypes
 import errno
 import os
-import platform
 import struct
 from collections.abc import Callable
 from itertools import compress, repeat
@@ -37,7 +36,7 @@ class Walk(NamedTuple):
 
 def system_msgctl() -> MsgCtl | str:
     """Return the C library's msgctl(msqid, cmd, buffer address), or the reason why its answers are not understood."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _KNOWN_MACHINES or struct.calcsize("P") != 8:
         return f"the layout of struct msqid_ds on {machine} is not known"
     # PyDLL keeps the interpreter lock: the call takes half a microsecond and never sleeps, while handing the lock

@@ -6,7 +6,6 @@ microseconds.
 """
 
 import os
-import platform
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +47,7 @@ class DeniedError(Exception):
     """Some threads could not be inspected, so any count would be too low; the message says what to do."""
 
 
-def system_calls(machine: str = platform.machine()) -> SystemCalls | None:
+def system_calls(machine: str = os.uname().machine) -> SystemCalls | None:
     """Return the numbers of this machine; None if they are not known."""
     return SYSTEM_CALLS.get(machine)
 

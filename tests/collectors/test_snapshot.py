@@ -2,7 +2,8 @@
 
 import pytest
 
-from exporter.collectors.snapshot import QueueSnapshot, Scrape, max_fill
+from exporter.collectors.snapshot import QueueSnapshot, Scrape
+from exporter.sysv.fill import max_fill
 from exporter.sysv.queues import NO_QUEUES, UNKNOWN_LIMIT, Queues
 
 

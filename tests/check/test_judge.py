@@ -1,0 +1,71 @@
+"""What is said of what was seen, where no real thing can be made to show it in a test's time."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.check.judge import Thresholds, judge, percent
+from exporter.check.report import Finding, Level, OpenVpn, Report, Seen
+from exporter.discovery.expiry import Expiry
+from exporter.sysv.sysctl import Limits
+
+NOW = 1_700_000_000.0
+DAY = 86400
+
+
+def seen(**changes: Any) -> Seen:
+    """A host on which all is well."""
+    limits = Limits(16384, 8192, 32000)
+    well = Seen(NOW, (), 0, (), 0, None, None, limits, None, "none", OpenVpn())
+    return well._replace(**changes)
+
+
+def findings(**changes: Any) -> list[tuple[Level, str]]:
+    """What is wrong."""
+    return [(finding.level, finding.text) for finding in judge(seen(**changes), Thresholds())]
+
+
+def test_all_is_well() -> None:
+    assert findings() == []
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (15 * DAY, None),
+        (13.5 * DAY, (Level.WARNING, "expires in 13 days")),
+        (1.5 * DAY, (Level.WARNING, "expires in 1 day")),
+        (0, (Level.CRITICAL, "has expired: clients are refused")),
+        (float("inf"), None),
+    ],
+)
+def test_certificates_that_end(left: float, expected: tuple[Level, str] | None) -> None:
+    found = findings(openvpn=OpenVpn(expiries=(Expiry("vpn", "cert", NOW + left),)))
+    text = "The certificate of OpenVPN vpn {}. Renew it and restart OpenVPN."
+    assert found == ([(expected[0], text.format(expected[1]))] if expected else [])
+
+
+def test_what_cannot_be_read_is_unknown_and_not_well() -> None:
+    assert findings(unreadable="Permission denied") == [
+        (Level.UNKNOWN, "The queues cannot be read: Permission denied.")
+    ]
+    assert [level for level, _ in findings(limits=None)] == [Level.UNKNOWN]
+
+
+def test_queues_that_are_not_shown_are_told_of() -> None:
+    assert findings(also_full=1) == [(Level.WARNING, "1 more queue is full or nearly so; --all shows them.")]
+
+
+@given(st.lists(st.sampled_from(list(Level)), max_size=5))
+def test_the_worst_decides(levels: list[Level]) -> None:
+    """Critical before unknown before a warning."""
+    report = Report(seen(), tuple(Finding(level, "x") for level in levels))
+    expected = next((level for level in (Level.CRITICAL, Level.UNKNOWN, Level.WARNING) if level in levels), Level.OK)
+    assert report.level is expected
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6))
+def test_only_what_is_full_is_at_a_hundred_percent(used: int, limit: int) -> None:
+    assert (int(percent(used / limit).removesuffix(" %")) >= 100) == (used >= limit)
