@@ -7,7 +7,7 @@ WORKERS ?= 4
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.
-TOOLS = bpftrace buildah chromium busybox debootstrap iproute2 iputils-ping mtail openvpn openssl perl prometheus prometheus-alertmanager rsyslog runit \
+TOOLS = bpftrace buildah chromium busybox debootstrap iproute2 iputils-ping logrotate mtail openvpn openssl perl prometheus prometheus-alertmanager rsyslog runit \
 	strace systemd util-linux gcc libc6-dev
 
 .PHONY: run test test-slow test-all lint coverage bench tools clean

@@ -58,7 +58,7 @@ def reconcile(
     lost = bool(checkpoints) and checkpoints[-1].offset > 0 and not found[checkpoints[-1]]
     if not any(file is current and file.checkpoint.offset for file in kept):
         # The log was rotated, or (if it was empty before) may have been: perhaps more than once.
-        since = max((checkpoint.mtime for checkpoint in checkpoints), default=0)
+        since = checkpoints[-1].mtime if checkpoints else 0
         kept += _rotated_since(since, files, kept)
     if current:
         if current in kept:

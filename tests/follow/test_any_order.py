@@ -85,7 +85,7 @@ class Log(RuleBasedStateMachine):
         os.truncate(self.log, 0)
         self.copy = None
 
-    @rule(number=st.integers(3, 6))
+    @rule(number=st.integers(1, 6))
     def touch_old(self, number: int) -> None:
         old = Path(f"{self.log}.{number}")
         if old.exists():

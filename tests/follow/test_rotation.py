@@ -102,6 +102,22 @@ def test_an_unpacked_old_file_is_not_read_though_the_log_was_lost(reader: Reader
     assert reader.read() == [b"new"]
 
 
+def test_a_touched_file_that_is_still_followed_hides_no_other(reader: Reader, append: Append) -> None:
+    """What was rotated away twice meanwhile is older than it seems to be."""
+    append(b"seen\n")
+    reader.read()
+    copy_and_truncate(reader)
+    append(b"one\n")
+    assert reader.read() == [b"one"]
+    for line in (b"two\n", b"three\n"):
+        time.sleep(0.01)
+        copy_and_truncate(reader)
+        append(line)
+    time.sleep(0.01)
+    Path(f"{reader.log}.3").touch()
+    assert reader.read() == [b"two", b"three"]
+
+
 # Other logs
 
 
