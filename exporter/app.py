@@ -134,7 +134,7 @@ class App:
 
     def reconfigure(self, config: Config) -> None:
         """Adopt a new configuration file while running. Any thread may call it."""
-        self._adopt(self._discovery.completed(config))
+        self._discovery.adopt(config)
 
     def _adopt(self, config: Config) -> None:
         """Take a configuration that discovery has completed."""

@@ -17,6 +17,12 @@ INFO: Final = Metric(
     "client, p2p, or unknown; looked for every minute.",
     ("server", "config", "unit", "version", "mode"),
 )
+RUNNING: Final = Metric(
+    "openvpn_instance_running",
+    "gauge",
+    "1 while the OpenVPN process runs; 0 for an hour after a server's has ended, for which it is still watched.",
+    ("server",),
+)
 MAX_CLIENTS: Final = Metric(
     "openvpn_max_clients",
     "gauge",
@@ -78,6 +84,7 @@ def _families(found: Found) -> list[Family]:
             [instance.version for instance in instances],
             [instance.mode for instance in instances],
         ),
+        RUNNING.family([1] * len(names) + [0] * len(found.ended), [*names, *found.ended]),
         _by_server(MAX_CLIENTS, {instance.name: instance.max_clients for instance in instances}),
         _by_server(POOL_SIZE, {instance.name: instance.address_pool_size for instance in instances}),
         EXPIRY.family(

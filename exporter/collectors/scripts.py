@@ -10,7 +10,6 @@ from exporter.collectors.context import BuildContext
 from exporter.collectors.servers import forget_server
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config, OpenVpnServer
-from exporter.discovery.finder import Finder
 from exporter.discovery.instance import Instance
 from exporter.exposition.families import Metric
 from exporter.openvpn.hookrecord import HOOK_NAMES
@@ -111,8 +110,9 @@ class ScriptsCollector(Collector):
         self._servers: Sequence[OpenVpnServer] = settings.config.servers
         self._discovers = not settings.config.servers  # then every OpenVPN process is a server
         self._counts = _Counts()
-        finder = Finder(settings.procfs)
-        self._watcher = Watcher(settings.procfs, finder.find, self._name, self._counts, context.discovery.hurry)
+        self._watcher = Watcher(
+            settings.procfs, context.discovery.find, self._name, self._counts, context.discovery.hurry
+        )
         self._thread = BackgroundThread("scripts", self._work)
         self._blocked: dict[str, float] = {}  # as it was exported last
         self._strangers: set[int] = set()  # pids of OpenVPN processes that are no configured server

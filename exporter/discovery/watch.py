@@ -2,8 +2,9 @@
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -15,22 +16,25 @@ from exporter.discovery.finder import Finder
 from exporter.discovery.instance import Instance
 from exporter.discovery.processes import HiddenError
 from exporter.discovery.servers import named_as_configured, to_server
+from exporter.discovery.shared import mark_shared
 from exporter.logs import StateLog
 from exporter.sysv.ids import user_name
 
 _log = logging.getLogger(__name__)
 
 INTERVAL: Final = 60.0  # seconds between two looks
+KEEP: Final = 3600.0  # seconds for which a server that has ended is watched: it may start again, or should have
 _REST: Final = 1.0  # seconds after which a look that was asked for begins at the latest
 
 
 class Found(NamedTuple):
-    """What one look found; `servers` are those that the collectors are to watch."""
+    """What one look found. `servers` are those that the collectors are to watch, the ones in `ended` among them."""
 
     instances: tuple[Instance, ...] = ()
     accesses: Mapping[str, tuple[Access, ...]] = {}
     expiries: tuple[Expiry, ...] = ()
     servers: tuple[OpenVpnServer, ...] = ()
+    ended: tuple[str, ...] = ()  # names of servers that ran less than an hour ago
     problem: str | None = None  # why there may be more than was found
 
     def unreadable(self, name: str) -> dict[Kind, int]:
@@ -42,15 +46,22 @@ class Found(NamedTuple):
 class Discovery:
     """What runs, as of the last look; any thread may ask."""
 
-    def __init__(self, finder: Finder, config: Config, *, enabled: bool) -> None:
+    def __init__(
+        self, finder: Finder, config: Config, *, enabled: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """`config`: the file's, which may name servers itself."""
         self._finder = finder
         self._config = config
+        self._handed_on = config
         self._enabled = enabled
+        self._clock = clock
+        self._last_seen: dict[str, tuple[float, OpenVpnServer]] = {}
         self._found: Found | None = None
         self._due = 0.0
         self._on_change: Callable[[Config], None] = lambda _: None
         self._state_log = StateLog(_log)
+        self._finding = threading.Lock()
+        self._adopting = threading.Lock()  # so that a look of before cannot undo what a reload has brought
         self._thread = BackgroundThread("discovery", self._round)
 
     @property
@@ -82,11 +93,17 @@ class Discovery:
         """Look again within a second: an OpenVPN has come or gone."""
         self._due = 0.0
 
-    def completed(self, config: Config) -> Config:
-        """Adopt the file's configuration; return it with the servers that were found, if it names none."""
-        self._config = config
+    def find(self) -> list[Instance]:
+        """Look for instances only; their names are those of every other look. Raise HiddenError or OSError."""
+        with self._finding:
+            return self._finder.find()
+
+    def adopt(self, config: Config) -> None:
+        """Take a new configuration file, and hand it on with the servers that were found, if it names none."""
+        with self._adopting:
+            self._config = config
+            self._hand_on()
         self.hurry()
-        return self._complete()
 
     def look(self) -> Config:
         """Look once, without a word in the log; return the configuration with what was found."""
@@ -94,12 +111,12 @@ class Discovery:
         instances: tuple[Instance, ...] = ()
         problem = None
         try:
-            instances = tuple(named_as_configured(self._finder.find(), self._config.servers))
+            instances = tuple(named_as_configured(self.find(), self._config.servers))
         except HiddenError as error:
             problem = f"{error}: mount it without, or name `servers` in the configuration"
         except OSError as error:
             problem = f"cannot look for OpenVPN: {error}"
-        tried = {instance.name: tuple(accesses(instance)) for instance in instances}
+        tried = mark_shared(instances, {instance.name: tuple(accesses(instance)) for instance in instances})
         servers = tuple(
             to_server(
                 instance, tried[instance.name], before.get(instance.name), management=self._config.discovery.management
@@ -107,22 +124,38 @@ class Discovery:
             for instance in instances
             if instance.mode in ("server", "unknown")
         )
-        self._found = Found(instances, tried, tuple(expiries(instances)), servers, problem)
+        ended = self._ended(servers) if problem is None else before
+        # Sorted, so that an order that changes does not look like servers that change.
+        all_servers = tuple(sorted((*servers, *ended.values()), key=lambda server: server.name))
+        self._found = Found(instances, tried, tuple(expiries(instances)), all_servers, tuple(ended), problem)
         return self._complete()
+
+    def _ended(self, servers: Sequence[OpenVpnServer]) -> dict[str, OpenVpnServer]:
+        now = self._clock()
+        running = {server.name for server in servers}
+        self._last_seen.update({server.name: (now, server) for server in servers})
+        self._last_seen = {
+            name: (seen, server) for name, (seen, server) in self._last_seen.items() if now - seen < KEEP
+        }
+        return {name: server for name, (_, server) in self._last_seen.items() if name not in running}
 
     def _complete(self) -> Config:
         if self._config.servers or self._found is None or not self._enabled:
             return self._config
         return replace(self._config, servers=self._found.servers)
 
+    def _hand_on(self) -> None:
+        self._handed_on = self._complete()
+        self._on_change(self._handed_on)
+
     def _round(self) -> float:
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + INTERVAL
-            before = self._complete()
-            after = self.look()
+            self.look()
             self.report()
-            if after != before:
-                self._on_change(after)
+            with self._adopting:
+                if self._complete() != self._handed_on:
+                    self._hand_on()
         return _REST
 
     def report(self) -> None:

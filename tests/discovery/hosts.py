@@ -1,6 +1,7 @@
 """A host in a folder: its /proc, its files, and the OpenVPN processes on it, as a test lays them out."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from exporter.config.model import Config
@@ -89,6 +90,6 @@ class Host:
         (instance,) = self.finder.find()
         return instance
 
-    def discovery(self, config: Config | None = None) -> Discovery:
+    def discovery(self, config: Config | None = None, clock: Callable[[], float] = time.monotonic) -> Discovery:
         """Return what looks at this host."""
-        return Discovery(self.finder, config or Config(), enabled=True)
+        return Discovery(self.finder, config or Config(), enabled=True, clock=clock)

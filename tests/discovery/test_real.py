@@ -62,7 +62,8 @@ def test_it_is_found_as_its_administrator_wrote_it(lab: Lab, tmp_path: Path) -> 
         server.stop()
 
 
-def test_the_program_says_what_it_finds(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_program_watches_what_it_finds_while_it_runs(lab: Lab, tmp_path: Path) -> None:
     server = lab.server("max-clients 5", name="found")
     procfs = proc_of(tmp_path / "proc", own_pid(server))
     config = tmp_path / "config.yml"
@@ -77,6 +78,16 @@ def test_the_program_says_what_it_finds(lab: Lab, tmp_path: Path) -> None:
         expiry = program.value("openvpn_certificate_expiry_timestamp_seconds", server="found", kind="cert")
         assert expiry is not None
         assert program.value("openvpn_mq_scrape_collector_success", collector="discovery") == 1
+        wait_until(lambda: program.value("openvpn_management_up", server="found") == 1, "it is polled")
+        wait_until(lambda: program.value("openvpn_status_state", server="found", state="ok") == 1, "status is read")
+        assert program.value("openvpn_log_lines_total", server="found") is not None
+        server.stop()
+        (procfs / str(own_pid(server))).unlink()
+        lines = program.value("openvpn_log_lines_total", server="found")
+        assert lines is not None
+        wait_until(lambda: program.value("openvpn_instance_running", server="found") == 0, "it has ended", patience=70)
+        assert "openvpn_instance_info{" not in program.page()
+        assert (program.value("openvpn_log_lines_total", server="found") or 0.0) >= lines  # its last words
 
 
 def test_nothing_is_looked_for_if_it_is_switched_off(lab: Lab, tmp_path: Path) -> None:

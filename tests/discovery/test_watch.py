@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from exporter.config.model import Config, DiscoveryOptions, OpenVpnServer, UnixAddress
 from exporter.discovery.access import KINDS
+from exporter.discovery.watch import KEEP, Found
 from tests.discovery.hosts import Host
 from tests.support.needs import need, need_root
 from tests.support.openvpn import wait_until
@@ -102,31 +104,82 @@ def test_the_configurations_servers_win_and_give_their_names(host: Host) -> None
 def test_a_reload_keeps_what_was_found(host: Host) -> None:
     """A new file without servers gets them; one with servers has its own."""
     run(host, SERVER)
+    told: list[Config] = []
     discovery = host.discovery()
-    found = discovery.look().servers
-    assert discovery.completed(Config()).servers == found
-    own = Config(servers=(OpenVpnServer("own"),))
-    assert discovery.completed(own) == own
+    discovery.start(told.append)
+    try:
+        wait_until(lambda: len(told) == 1, "it is found")
+        own = Config(servers=(OpenVpnServer("own"),))
+        discovery.adopt(own)
+        discovery.adopt(POLLED)
+    finally:
+        discovery.stop()
+    assert [one.name for one in told[0].servers] == ["vpn"]
+    assert told[1:] == [own, replace(POLLED, servers=told[0].servers)]
+
+
+def test_what_two_write_to_is_nobodys(host: Host) -> None:
+    """Nobody can tell whose a line is; the hook's record names its server in each."""
+    text = 'log /var/log/vpn.log\nclient-connect "/usr/bin/openvpn-mq-hook"\n'
+    run(host, SERVER + text, 500, "a")
+    run(host, SERVER + text, 501, "b")
+    run(host, SERVER + "log /var/log/c.log\n", 502, "c")
+    discovery = host.discovery()
+    record = host.root / "var/log/openvpn/hooks.jsonl"
+    logs = {server.name: (server.log, server.hooks) for server in discovery.look().servers}
+    assert logs == {"a": (None, record), "b": (None, record), "c": (host.root / "var/log/c.log", None)}
+    assert discovery.found
+    assert discovery.found.unreadable("a")["log"] == 1
+    (reason,) = [one.reason for one in discovery.found.accesses["a"] if one.source.kind == "log"]
+    assert reason == "it is also that of OpenVPN b: give each its own log"
 
 
 def test_instances_come_and_go(host: Host) -> None:
-    """Everybody is told once per change, and of nothing else."""
+    """Everybody is told once per change. One that has ended is watched for an hour: it may start again."""
     told: list[list[str]] = []
-    discovery = host.discovery()
+    now = [0.0]
+    discovery = host.discovery(clock=lambda: now[0])
     run(host, SERVER, 500, "a")
     discovery.start(lambda config: told.append([server.name for server in config.servers]))
+
+    def look() -> Found:
+        before = discovery.found
+        discovery.hurry()
+        wait_until(lambda: discovery.found is not before, "it looks again")
+        assert discovery.found
+        return discovery.found
+
     try:
         wait_for(told, 1)
         run(host, SERVER, 501, "b")
-        discovery.hurry()
+        look()
         wait_for(told, 2)
-        discovery.hurry()
         host.end(500)
+        found = look()
+        assert [one.name for one in found.instances] == ["b"]
+        assert found.ended == ("a",)
+        now[0] = KEEP - 1.0
+        run(host, SERVER, 502, "a")
+        assert look().ended == ()
+        now[0] += KEEP - 1.0  # counted from when it was seen last
+        host.end(502)
+        assert look().ended == ("a",)
+        now[0] += 1.0
+        look()
         wait_for(told, 3)
     finally:
         discovery.stop()
     assert told == [["a"], ["a", "b"], ["b"]]
     assert discovery.fault is None
+
+
+def test_if_processes_are_hidden_nothing_has_ended(host: Host) -> None:
+    run(host, SERVER)
+    discovery = host.discovery()
+    servers = discovery.look().servers
+    host.end(1)
+    assert discovery.look().servers == servers
+    assert discovery.fault
 
 
 def wait_for(told: list[list[str]], count: int) -> None:
