@@ -7,10 +7,10 @@ WORKERS ?= 4
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.
-TOOLS = bpftrace buildah chromium busybox debootstrap iproute2 iputils-ping logrotate mtail openvpn openssl perl prometheus prometheus-alertmanager rsyslog runit \
-	strace systemd util-linux gcc libc6-dev
+TOOLS = binutils bpftrace buildah busybox chromium debootstrap gcc iproute2 iputils-ping libc6-dev lintian logrotate mtail \
+	openssl openvpn perl prometheus prometheus-alertmanager rpm rsyslog runit strace systemd systemd-container util-linux
 
-.PHONY: run test test-slow test-all lint coverage bench tools clean
+.PHONY: deb rpm run test test-slow test-all lint coverage bench tools clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/openvpn-mq-exporter $(ARGS)
@@ -41,6 +41,10 @@ bench: $(VENV)/.test
 	$(VENV)/bin/python -m bench.log
 	$(VENV)/bin/python bench/trace.py
 	$(VENV)/bin/python bench/waiters.py
+
+# A package for the release of the distribution that this runs on, in dist/.
+deb rpm: $(VENV)/.test
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m packages.build $@
 
 tools:
 	@test "$$(id -u)" = 0 || { echo "make tools installs Debian packages and has to run as root: sudo make tools"; exit 1; }
