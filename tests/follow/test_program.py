@@ -1,6 +1,8 @@
 """What an operator sees of it: the exporter as a process, with several servers."""
 
 import json
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.needs import need
 from tests.support.openvpn import wait_until
 from tests.support.program import Program, running
 
@@ -94,3 +97,24 @@ def test_a_sibling_does_not_push_out_the_rotated_log(tmp_path: Path) -> None:
                 append(log)
             wait_until(partial(counted, number + 2), "its line is counted")
         wait_until(lambda: failures(program, "server") == 6, "the renamed file is followed")
+
+
+def test_a_server_that_fails_to_start_in_the_same_way_counts_each_time(tmp_path: Path) -> None:
+    """A real OpenVPN whose port is taken, with `log` and `suppress-timestamps`: it writes the same text each time."""
+    need("openvpn")
+    log, key = tmp_path / "server.log", tmp_path / "key"
+    log.touch()
+    subprocess.run(["openvpn", "--genkey", "secret", key], check=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        options: list[str | Path] = ["--dev", "null", "--local", "127.0.0.1", "--port", str(taken.getsockname()[1])]
+        options += ["--secret", key, "--suppress-timestamps", "--verb", "3", "--log", log]
+        texts = set()
+        with following(tmp_path, {"name": "s", "log": str(log)}) as program:
+            for _ in range(4):
+                assert subprocess.run(["openvpn", *options], check=False).returncode == 1
+                texts.add(log.read_bytes())
+                time.sleep(2.2)
+            assert len(texts) == 1
+            assert program.value("openvpn_log_events_total", server="s", event="fatal_exit") == 4
+            assert program.value("openvpn_log_lines_total", server="s") == 4 * texts.pop().count(b"\n")
