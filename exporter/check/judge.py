@@ -120,6 +120,8 @@ def _instances(openvpn: OpenVpn, now: float) -> Iterator[Finding]:
     if openvpn.hidden:
         yield Finding(Level.UNKNOWN, f"OpenVPN's instances cannot be seen: {openvpn.hidden}.")
     for instance in openvpn.instances:
+        if instance.mode not in ("server", "unknown"):
+            continue  # the exporter does not watch it
         unreadable = [access for access in openvpn.accesses[instance.name] if access.is_unreadable]
         if unreadable:
             what = "; ".join(f"{access.source.kind} {access.source.name} ({access.reason})" for access in unreadable)

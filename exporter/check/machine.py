@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from exporter.check.judge import Thresholds, percent
 from exporter.check.report import Program, QueueState, Report
+from exporter.discovery.options import Script
+from exporter.discovery.wrapped import wrapped
 
 _MAX_IN_LINE: Final = 20  # queues with performance data: monitoring systems cut long lines
 
@@ -80,7 +82,10 @@ def render_json(report: Report) -> str:
                         {"kind": one.source.kind, "name": one.source.name, "access": one.verdict, "reason": one.reason}
                         for one in seen.openvpn.accesses[instance.name]
                     ],
-                    "scripts": [{"hook": one.hook, "command": one.words} for one in instance.options.scripts],
+                    "scripts": [
+                        {"hook": one.hook, "command": one.words, "record": _record(one)}
+                        for one in instance.options.scripts
+                    ],
                     "plugins": [plugin.path for plugin in instance.options.plugins],
                     "expiries": {one.kind: one.time for one in seen.openvpn.expiries if one.server == instance.name},
                     "remedies": seen.openvpn.remedies.get(instance.name, ()),
@@ -90,6 +95,12 @@ def render_json(report: Report) -> str:
         },
     }
     return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+
+
+def _record(script: Script) -> str | None:
+    """Return where openvpn-mq-hook records the script's runs; None if it is not around it."""
+    wrapper = wrapped(script)
+    return str(wrapper.record) if wrapper else None
 
 
 def _queue(state: QueueState) -> dict[str, Any]:

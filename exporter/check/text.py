@@ -11,6 +11,7 @@ from exporter.check.report import Level, OpenVpn, Program, QueueState, Report, S
 
 if TYPE_CHECKING:
     from exporter.discovery.access import Access
+    from exporter.discovery.instance import Instance
 
 MIN_WIDTH: Final = 60
 MAX_WIDTH: Final = 100
@@ -137,9 +138,23 @@ def _instances(openvpn: OpenVpn, style: Style) -> Iterator[str]:
         yield style.wrap(f"{instance.name}: {', '.join(part for part in parts if part)}", " " * 6, "  ")
         for access in openvpn.accesses[instance.name]:
             yield _source(access, style)
+        if programs := _programs(instance):
+            yield style.wrap(programs, " " * 6, " " * 4)
         if instance.options.management and instance.options.management.part:
             part = ", ".join(instance.options.management.part)
             yield style.wrap(f"management is left alone: {part}", " " * 6, " " * 4)
+
+
+def _programs(instance: Instance) -> str:
+    """Return what OpenVPN runs at which hook, and whether openvpn-mq-hook is around it."""
+    from exporter.discovery.wrapped import wrapped  # noqa: PLC0415  # takes time, and not every host has an OpenVPN
+
+    hooks = [
+        f"{script.hook}{' (in openvpn-mq-hook)' if wrapped(script) else ''}" for script in instance.options.scripts
+    ]
+    plugins = [plugin.path.rpartition("/")[2] for plugin in instance.options.plugins]
+    parts = ["scripts: " + ", ".join(hooks)] if hooks else []
+    return "; ".join([*parts, "plugins: " + ", ".join(plugins)] if plugins else parts)
 
 
 def _source(access: Access, style: Style) -> str:

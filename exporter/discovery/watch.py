@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 INTERVAL: Final = 60.0  # seconds between two looks
 KEEP: Final = 3600.0  # seconds for which a server that has ended is watched: it may start again, or should have
+_HANGS: Final = 120.0  # seconds after which a look counts as hanging
 _REST: Final = 1.0  # seconds after which a look that was asked for begins at the latest
 
 
@@ -57,6 +58,7 @@ class Discovery:
         self._clock = clock
         self._last_seen: dict[str, tuple[float, OpenVpnServer]] = {}
         self._found: Found | None = None
+        self._looking_since: float | None = None
         self._due = 0.0
         self._on_change: Callable[[Config], None] = lambda _: None
         self._state_log = StateLog(_log)
@@ -77,6 +79,9 @@ class Discovery:
     @property
     def fault(self) -> str | None:
         """Why the last look failed, or may have missed something."""
+        hanging = self._clock() - self._looking_since if self._looking_since is not None else 0.0
+        if hanging > _HANGS:
+            return f"the look for OpenVPN instances has been waiting for {hanging:.0f} s: a file system does not answer"
         return self._thread.fault or (self._found.problem if self._found else None)
 
     def start(self, on_change: Callable[[Config], None]) -> None:
@@ -151,7 +156,9 @@ class Discovery:
     def _round(self) -> float:
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + INTERVAL
+            self._looking_since = self._clock()
             self.look()
+            self._looking_since = None
             self.report()
             with self._adopting:
                 if self._complete() != self._handed_on:

@@ -34,7 +34,14 @@ def server(lab: Lab) -> OpenVpn:
     folder = lab.folder / "run"
     folder.mkdir()
     folder.chmod(0o710)
-    server = lab.server(f"status {folder}/status.log 1", "max-clients 30", name="office")
+    script = lab.script("openvpn-mq-hook", "exit 0")
+    server = lab.server(
+        f"status {folder}/status.log 1",
+        "max-clients 30",
+        f'client-connect "{script} --record /var/log/none.jsonl -- /bin/true"',
+        "client-disconnect /bin/true",
+        name="office",
+    )
     wait_until((folder / "status.log").exists, "the status file is there")
     (folder / "status.log").chmod(0o600)
     server.config.chmod(0o600)
@@ -55,7 +62,7 @@ def test_an_unprivileged_user_and_the_commands_that_help(server: OpenVpn, tmp_pa
     before = run(procfs, "--as=nobody", "--format=json")
     assert before.status == 1
     assert access(before.json()) == {
-        "config": "denied", "log": "ok", "status": "denied", "management": "ok", "certificate": "ok",
+        "config": "denied", "log": "ok", "status": "denied", "management": "ok", "hooks": "missing",
     } | {"certificate": access(before.json())["certificate"]}  # fmt: skip
     text = run(procfs, "--as=nobody", env={"COLUMNS": "200"}).text
     assert "User nobody cannot read everything of OpenVPN office: config" in " ".join(text.split())
@@ -64,7 +71,13 @@ def test_an_unprivileged_user_and_the_commands_that_help(server: OpenVpn, tmp_pa
         assert command in text
         subprocess.run(["sh", "-ec", command], check=True)
     after = run(procfs, "--as=nobody", "--format=json")
-    assert set(access(after.json()).values()) == {"ok"}
+    assert set(access(after.json()).values()) == {"ok", "missing"}
+    assert "scripts: client-connect (in openvpn-mq-hook), client-disconnect" in text
+    scripts = after.json()["openvpn"]["instances"][0]["scripts"]
+    assert [(one["hook"], one["record"]) for one in scripts] == [
+        ("client-connect", "/var/log/none.jsonl"),
+        ("client-disconnect", None),
+    ]
     assert after.json()["openvpn"]["instances"][0]["max_clients"] == 30
     assert run(procfs, "--as=root", "--format=json").json()["openvpn"]["instances"][0]["mode"] == "server"
 
@@ -122,7 +135,7 @@ def test_the_exporter_that_runs_is_judged_as_it_runs(tmp_path: Path) -> None:
 )
 def test_judged_by_modes_as_the_kernel_does(modes: list[int], owners: list[tuple[int, int]], kind: str) -> None:
     """For any modes and owners of two folders and a file, and for reading as for writing."""
-    need_nobody()
+    need_root()
     top = Path("/tmp") / f"mq-rights-{os.getpid()}-{time.monotonic_ns()}"  # noqa: S108  # readable for nobody
     path = top / "folder" / "file"
     path.parent.mkdir(parents=True)

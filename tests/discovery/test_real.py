@@ -1,6 +1,8 @@
 """A real OpenVPN, found and watched by the running program without a word of configuration."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +99,15 @@ def test_nothing_is_looked_for_if_it_is_switched_off(lab: Lab, tmp_path: Path) -
         page = program.page()
         assert "openvpn_instance_info" not in page
         assert 'collector="discovery"' not in page
+
+
+def test_a_single_look_has_what_is_found(lab: Lab, tmp_path: Path) -> None:
+    """For the textfile collector; a log line from cron every minute would be one too many."""
+    server = lab.server(name="once")
+    wait_until(lambda: server.status.exists() and "END" in server.status.read_text(), "the status file is there")
+    procfs = proc_of(tmp_path / "proc", own_pid(server))
+    command = [sys.executable, "-m", "exporter", "--once", f"--path.procfs={procfs}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'openvpn_status_update_time_seconds{server="once"} ' in done.stdout
+    assert 'openvpn_instance_running{server="once"} 1' in done.stdout
+    assert done.stderr == ""

@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -11,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config.load import load
 from exporter.config.model import Config, DiscoveryOptions, OpenVpnServer, UnixAddress
 from exporter.discovery.access import KINDS
+from exporter.discovery.instance import Instance
 from exporter.discovery.watch import KEEP, Found
+from exporter.errors import BadInputError
 from tests.discovery.hosts import Host
 from tests.support.needs import need, need_root
 from tests.support.openvpn import wait_until
@@ -261,3 +266,43 @@ def test_when_certificates_end(host: Host, tmp_path: Path) -> None:
         ("vpn", "ca", ends[1]),
         ("vpn", "cert", ends[0]),
     ]
+
+
+def test_a_look_that_hangs_is_a_fault(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system that does not answer: the scrape goes on, and the collector says so."""
+    now = [0.0]
+    answers = threading.Event()
+    discovery = host.discovery(clock=lambda: now[0])
+
+    def hang() -> list[Instance]:
+        answers.wait(60)
+        return []
+
+    monkeypatch.setattr(host.finder, "find", hang)
+    discovery.start(lambda _: None)
+    try:
+        wait_until(lambda: any(thread.name == "discovery" for thread in threading.enumerate()), "it looks")
+        assert discovery.fault is None
+        time.sleep(0.2)
+        now[0] = 121.0
+        assert discovery.fault is not None
+        assert "121 s: a file system does not answer" in discovery.fault
+        answers.set()
+        wait_until(lambda: discovery.fault is None, "the look has ended")
+    finally:
+        answers.set()
+        discovery.stop()
+
+
+def test_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text("discovery: {management: true}\n")
+    assert load(file) == POLLED
+    for text, complaint in (
+        ("discovery: {management: maybe}", "management"),
+        ("discovery: {polling: true}", "polling"),
+        ("discovery: {}\nservers: [{name: a, log: /a}]", "discovery has no effect beside servers"),
+    ):
+        file.write_text(text)
+        with pytest.raises(BadInputError, match=complaint):
+            load(file)
