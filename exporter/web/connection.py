@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
+from exporter.web.handler import Client
 from exporter.web.request import MAX_HEAD
 from exporter.web.tls import Tls, alternative_names
 
@@ -37,9 +38,9 @@ class ClosedError(Exception):
 class Connection:
     """A socket, and how far its client has come."""
 
-    def __init__(self, sock: socket.socket, tls: Tls | None, deadline: float, *, trusted: bool = False) -> None:
-        """`trusted`: the exporter's own, which needs no password and is not counted."""
-        self.trusted = trusted
+    def __init__(self, sock: socket.socket, tls: Tls | None, deadline: float, *, is_own: bool = False) -> None:
+        """`is_own`: its other end is the exporter itself."""
+        self.is_own = is_own
         self.tls = tls
         self.served = False  # whether a request of it was ever answered with what it asked for
         self.deadline = deadline
@@ -51,6 +52,11 @@ class Connection:
         self.phase = Phase.READING
         if tls:
             self.phase = Phase.HANDSHAKE
+
+    @property
+    def client(self) -> Client:
+        """What is known of the client."""
+        return "own" if self.is_own else "known" if self.served else "new"
 
     def close(self) -> None:
         """Close the socket without waiting for anything."""

@@ -4,10 +4,10 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from exporter.exposition.pages import Pages, Query
-from exporter.web.accept import content_type, wants_gzip
+from exporter.web.accept import ContentType, content_type, wants_gzip
 from exporter.web.auth import Authenticator, credentials
 from exporter.web.live import LiveWebConfig
 from exporter.web.query import read_query
@@ -18,12 +18,14 @@ from exporter.web.workers import Workers
 
 _log = logging.getLogger(__name__)
 
-_THREADS: Final = 8  # scrapes at once share one gathering, so that more would only wait for each other
-_WAITING: Final = 600
+_THREADS: Final = 8  # few: scrapes at once share a page
+_WAITING: Final = 600  # more than there can be connections
 _PASSWORDS_WAITING: Final = 32  # at a tenth of a second each, a queue that is longer is of no use to anybody
 _CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="openvpn-mq-exporter", charset="UTF-8"')
 
 Answer = Callable[[Response], None]
+# own: the exporter's own connection, which needs no password and is not counted; known: one that was served before.
+Client = Literal["new", "known", "own"]
 
 
 class Endpoints(NamedTuple):
@@ -37,6 +39,14 @@ class Endpoints(NamedTuple):
     is_ready: Callable[[], bool]
 
 
+class PageForm(NamedTuple):
+    """Requests with the same one can share a page."""
+
+    kind: ContentType
+    zipped: bool
+    query: Query
+
+
 class Handler:
     """Answers requests. `handle` is called from the server's one thread, and so never waits."""
 
@@ -47,9 +57,11 @@ class Handler:
         self._workers = Workers("request", _THREADS, _WAITING)
         self._passwords = Workers("password", 1, _PASSWORDS_WAITING)
         self._reloading = threading.Lock()
+        self._lock = threading.Lock()
+        self._waiting: dict[PageForm, list[Answer]] = {}
 
-    def handle(self, request: Request, answer: Answer, *, trusted: bool) -> None:
-        """Have the request answered, now or later, by whichever thread. `trusted`: no password, not counted."""
+    def handle(self, request: Request, client: Client, answer: Answer) -> None:
+        """Have the request answered, now or later, by whichever thread."""
         state = self._live.current
 
         def finish(response: Response) -> None:
@@ -58,37 +70,37 @@ class Handler:
             )
             answer(replace(response, headers=(*response.headers, *state.config.headers)))
 
-        if trusted:
-            self._route(request, finish, trusted=True)
+        if client == "own":
+            self._route(request, client, finish)
         elif state.limiter and not state.limiter.allow():
             finish(plain(429, "Too Many Requests"))
         elif state.authenticator:
-            self._authenticate(request, state.authenticator, finish)
+            self._authenticate(request, client, state.authenticator, finish)
         else:
-            self._route(request, finish, trusted=False)
+            self._route(request, client, finish)
 
-    def _authenticate(self, request: Request, authenticator: Authenticator, finish: Answer) -> None:
+    def _authenticate(self, request: Request, client: Client, authenticator: Authenticator, finish: Answer) -> None:
         given = credentials(request.headers.get("authorization", ""))
         known = authenticator.remembered(given) if given else False
         if given is None or known is False:
             finish(plain(401, "Unauthorized", _CHALLENGE))
         elif known:
-            self._route(request, finish, trusted=False)
+            self._route(request, client, finish)
         else:
 
             def check() -> None:
                 if authenticator.check(given):
-                    self._route(request, finish, trusted=False)
+                    self._route(request, client, finish)
                 else:
                     finish(plain(401, "Unauthorized", _CHALLENGE))
 
             self._submit(self._passwords, check, finish)
 
-    def _route(self, request: Request, finish: Answer, *, trusted: bool) -> None:
+    def _route(self, request: Request, client: Client, finish: Answer) -> None:
         path, endpoints = request.path, self._endpoints
         if path == endpoints.telemetry_path:
             if _allows(request, finish, "GET", "HEAD"):
-                self._metrics(request, finish, trusted=trusted)
+                self._metrics(request, client, finish)
         elif path == "/-/reload":
             if _allows(request, finish, "POST"):
                 self._submit(self._workers, lambda: self._reload(finish), finish)
@@ -125,7 +137,7 @@ class Handler:
             self._reloading.release()
         finish(plain(500, f"failed to reload: {reason}") if reason else plain(200, "reloaded"))
 
-    def _metrics(self, request: Request, finish: Answer, *, trusted: bool) -> None:
+    def _metrics(self, request: Request, client: Client, finish: Answer) -> None:
         accounting = self._accounting
         try:
             query = read_query(request, self._endpoints.collectors())
@@ -133,10 +145,15 @@ class Handler:
             accounting.refuse(error.status)
             finish(plain(error.status, error.reason))
             return
-        if trusted:
-            self._submit(self._workers, lambda: finish(self._page(request, query)), finish)
+        form = PageForm(
+            content_type(request.headers.get("accept", "")),
+            wants_gzip(request.headers.get("accept-encoding", "")),
+            query,
+        )
+        if client == "own":
+            self._join(form, finish)
             return
-        if not accounting.begin():
+        if not accounting.begin(is_known=client == "known"):
             accounting.refuse(503)
             sentence = f"Limit of concurrent requests reached ({accounting.limit}), try again later."
             finish(plain(503, sentence, ("Retry-After", "1")))
@@ -146,16 +163,42 @@ class Handler:
             accounting.end(response.status)
             finish(response)
 
-        self._submit(self._workers, lambda: counted(self._page(request, query)), counted)
+        self._join(form, counted)
 
-    def _page(self, request: Request, query: Query) -> Response:
-        zipped = wants_gzip(request.headers.get("accept-encoding", ""))
-        kind = content_type(request.headers.get("accept", ""))
-        parts = self._endpoints.pages.page(kind.form, query, compressed=zipped)
+    def _join(self, form: PageForm, answer: Answer) -> None:
+        """Answer with a page that is begun after now; those that wait for the same one get it together."""
+        with self._lock:
+            if form in self._waiting:
+                self._waiting[form].append(answer)
+                return
+            self._waiting[form] = [answer]
+
+        def answer_all(response: Response) -> None:
+            for each in self._take_waiting(form):
+                each(response)
+
+        def make() -> None:
+            waiting = self._take_waiting(form)  # who comes from now on waits for the next page
+            response = self._page(form)
+            for each in waiting:
+                each(response)
+
+        self._submit(self._workers, make, answer_all)
+
+    def _take_waiting(self, form: PageForm) -> list[Answer]:
+        with self._lock:
+            return self._waiting.pop(form, [])
+
+    def _page(self, form: PageForm) -> Response:
+        try:
+            parts = self._endpoints.pages.page(form.kind.form, form.query, compressed=form.zipped)
+        except Exception:  # noqa: BLE001  # logged whole; the clients get an answer
+            _log.exception("cannot make the page")
+            return plain(500, "the metrics could not be gathered")
         headers = [("Vary", "Accept, Accept-Encoding")]
-        if zipped:
+        if form.zipped:
             headers.append(("Content-Encoding", "gzip"))
-        return Response(200, kind.header, parts, tuple(headers))
+        return Response(200, form.kind.header, parts, tuple(headers))
 
 
 def _allows(request: Request, finish: Answer, *methods: str) -> bool:

@@ -33,10 +33,14 @@ class RequestAccounting:
             self._requests.labels(code)
         self._gauge = IN_FLIGHT.gauge()
 
-    def begin(self) -> bool:
-        """Count a request as under way; return False, and count nothing, if there are too many."""
+    def begin(self, *, is_known: bool) -> bool:
+        """Count a request as under way; return False, and count nothing, if there are too many.
+
+        A quarter of the places is kept for clients that are known, so that a flood of new ones does not keep out a
+        Prometheus whose connection has been served before.
+        """
         with self._lock:
-            if self.limit and self._in_flight >= self.limit:
+            if self.limit and self._in_flight >= self.limit - (0 if is_known else self.limit // 4):
                 return False
             self._in_flight += 1
         self._gauge.inc()

@@ -23,7 +23,8 @@ from exporter.web.response import Response, encode, plain
 _log = logging.getLogger(__name__)
 
 _MAX_CONNECTIONS: Final = 600
-_ACCEPTS: Final = 64  # per turn
+_SEND_BUFFER: Final = 256 * 1024  # bytes; the kernel would give a client that does not read several megabytes
+_NEW_PER_TURN: Final = 32  # of new connections that are accepted, and of those that are served
 _SWEEP: Final = 0.25  # seconds between two looks for connections that are past their deadline
 # How long a client may take, in seconds:
 _HANDSHAKE: Final = 10.0
@@ -67,7 +68,8 @@ class Server:
     def stop(self, within: float) -> bool:
         """Accept no more, finish the answers under way; return whether that was done in time."""
         if not self._thread.is_alive():
-            self._close_listeners()
+            for listener in self._listeners:
+                close(listener)
             return True
         self._call(partial(self._start_stop, time.monotonic() + within))
         self._thread.join(within + 0.5)
@@ -77,7 +79,7 @@ class Server:
         """Return our end of a connection to this server that needs neither TLS nor password. Any thread may call it."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        self._call(partial(self._add, Connection(theirs, None, time.monotonic() + _HEAD, trusted=True)))
+        self._call(partial(self._add, Connection(theirs, None, time.monotonic() + _HEAD, is_own=True)))
         return ours
 
     def _call(self, function: Callable[[], None]) -> None:
@@ -89,8 +91,7 @@ class Server:
     def _run(self) -> None:
         sweep_at = 0.0
         while self._stop_by is None or (self._is_busy() and time.monotonic() < self._stop_by):
-            for key, _events in self._selector.select(_SWEEP):
-                self._guard(partial(self._step, key.data) if isinstance(key.data, Connection) else key.data)
+            self._turn([key.data for key, _events in self._selector.select(_SWEEP)])
             if (now := time.monotonic()) >= sweep_at:
                 self._sweep(now)
                 sweep_at = now + _SWEEP
@@ -99,6 +100,13 @@ class Server:
         self._selector.close()
         self._woken.close()
         self._waker.close()
+
+    def _turn(self, ready: list[Connection | Callable[[], None]]) -> None:
+        """Serve known clients first, then some of the new ones; the others are ready in the next turn, too."""
+        new = [each for each in ready if isinstance(each, Connection) and each.client == "new"]
+        known = [each for each in ready if not (isinstance(each, Connection) and each.client == "new")]
+        for each in (*known, *new[:_NEW_PER_TURN]):
+            self._guard(partial(self._step, each) if isinstance(each, Connection) else each)
 
     def _guard(self, function: Callable[[], None]) -> None:
         try:
@@ -110,7 +118,7 @@ class Server:
         with contextlib.suppress(BlockingIOError):
             while self._woken.recv(4096):
                 pass
-        while self._calls:
+        for _ in range(len(self._calls)):  # not those that they make: one client with many requests is not all there is
             self._guard(self._calls.popleft())
 
     def _is_busy(self) -> bool:
@@ -120,18 +128,14 @@ class Server:
         self._stop_by = stop_by
         for listener in self._listeners:
             self._selector.unregister(listener.socket)
-        self._close_listeners()
+            close(listener)
         for connection in list(self._connections):
             connection.close_after = True
             if connection.phase in (Phase.HANDSHAKE, Phase.READING):
                 self._close(connection, "the exporter stops")
 
-    def _close_listeners(self) -> None:
-        for listener in self._listeners:
-            close(listener)
-
     def _accept(self, listener: Listener) -> None:
-        for _ in range(_ACCEPTS):
+        for _ in range(_NEW_PER_TURN):
             try:
                 sock, _address = listener.socket.accept()
             except BlockingIOError:
@@ -148,6 +152,7 @@ class Server:
             if not listener.is_local:
                 # Or the last piece of a page waits for the client to acknowledge the one before.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             tls = None if listener.is_local else self._live.current.tls
             self._add(Connection(sock, tls, time.monotonic() + (_HANDSHAKE if tls else _HEAD)))
 
@@ -179,6 +184,8 @@ class Server:
 
     def _step(self, connection: Connection) -> None:
         """Do what the connection's socket is ready for."""
+        if connection not in self._connections:
+            return  # it was closed in this turn, in favour of a new one
         try:
             if connection.phase is Phase.HANDSHAKE:
                 self._shake_hands(connection)
@@ -215,7 +222,7 @@ class Server:
         if request is not None:
             connection.close_after = not request.keep_alive or self._stop_by is not None
             self._answering(connection)
-            self._handler.handle(request, partial(self._answer, connection, request), trusted=connection.trusted)
+            self._handler.handle(request, connection.client, partial(self._answer, connection, request))
 
     def _answering(self, connection: Connection) -> None:
         connection.phase = Phase.ANSWERING
@@ -227,7 +234,7 @@ class Server:
         self._call(partial(self._reply, connection, parts, good=response.status < 400))
 
     def _reply(self, connection: Connection, parts: list[bytes], *, good: bool) -> None:
-        if connection not in self._connections:
+        if connection not in self._connections or connection.phase is not Phase.ANSWERING:
             return  # the exporter stops
         connection.served = connection.served or good
         connection.phase = Phase.WRITING

@@ -2,6 +2,7 @@
 
 import html.parser
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -153,4 +154,15 @@ def test_a_browser_shows_it(scheme: str, tmp_path: Path) -> None:
         check=True,
     )
     assert "CONSOLE" not in run.stderr
-    assert picture.stat().st_size > 20_000
+    assert first_pixel(picture) == {"light": "f6f7f9", "dark": "14181e"}[scheme]
+    assert picture.stat().st_size > 20_000  # a page without its tables is a third of that
+
+
+def first_pixel(png: Path) -> str:
+    """As the hexadecimal number that style sheets use; of an 8-bit RGB or RGBA picture."""
+    data, at, packed = png.read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        packed += data[at + 8 : at + 8 + size] if kind == b"IDAT" else b""
+        at += 12 + size
+    return zlib.decompress(packed)[1:4].hex()  # behind the first line's filter, which changes no first pixel
