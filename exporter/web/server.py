@@ -42,7 +42,7 @@ class Server:
     """
 
     def __init__(self, listeners: Iterable[Listener], handler: Handler, live: LiveWebConfig) -> None:
-        """The sockets listen already; nothing is accepted yet."""
+        """Take sockets that listen already; nothing is accepted before `start`."""
         self._listeners = list(listeners)
         self._handler = handler
         self._live = live

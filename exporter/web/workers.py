@@ -17,7 +17,7 @@ class Workers:
     """
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
-        """`waiting`: how many jobs may wait for a thread."""
+        """Let `waiting` jobs wait for one of `threads` threads."""
         self._name = name
         self._threads = threads
         self._jobs: queue.Queue[Job] = queue.Queue(waiting)
