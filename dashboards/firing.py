@@ -5,6 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import table
 
 from dashboards.panels import BAD, WARNING
+from dashboards.queries import NOT_KNOWN
 from dashboards.tables import Column, address, rows
 
 _RUNBOOKS: Final = "https://github.com/openvpn-mq-exporter/openvpn-mq-exporter/blob/main/docs/runbooks"
@@ -18,14 +19,15 @@ _SINCE: Final = f'max by ({_IDENTITY}) (ALERTS_FOR_STATE{{alertname=~"OpenvpnMq.
 
 def firing() -> table.Panel:
     """Return the table, each row with links to what explains it."""
-    named = f'label_join({_SINCE} and {_FIRES}, "what", " ", {_WHAT})'
+    since = f"1000 * ({_SINCE} and {_FIRES}) or {NOT_KNOWN} * {_FIRES}"  # vmalert keeps it of few alerts
+    named = f'label_join({since}, "what", " ", {_WHAT})'
     return rows(
         "Firing alerts",
         "Alerts that fire now, critical ones first, with the server and script, queue or collector that they are "
         "about. An alert's name leads to its runbook, its host to the dashboards. Empty: none fires, or the alert "
         "rules are not loaded.",
         _KEYS,
-        [Column("Since", f"1000 * max by ({', '.join(_KEYS)}) ({named})", unit="dateTimeFromNow", width=100)],
+        [Column("Since", f"max by ({', '.join(_KEYS)}) ({named})", unit="dateTimeFromNow", width=100)],
         source="alerts", sort="Severity", ascending=True, height=8, width=8, nothing="",
         links={
             "Alert": [("Runbook", f"{_RUNBOOKS}/${{__value.raw}}.md")],

@@ -52,7 +52,7 @@ class Prometheus:
 
 
 @contextmanager
-def serving(command: Sequence[str], url: str, log: Path) -> Iterator[None]:
+def serving(command: Sequence[str], url: str, log: Path, *, ready: str = "/-/ready") -> Iterator[None]:
     """Run a server of the Prometheus family; wait until it answers, end it when the block is left."""
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -61,7 +61,7 @@ def serving(command: Sequence[str], url: str, log: Path) -> Iterator[None]:
         while time.monotonic() < deadline:
             assert process.poll() is None, log.read_text()
             with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{url}/-/ready", timeout=5).status_code == 200:
+                if requests.get(f"{url}{ready}", timeout=5).status_code == 200:
                     break
             time.sleep(0.1)
         yield
