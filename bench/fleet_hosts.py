@@ -205,6 +205,8 @@ def troubled(name: str, labels: str, trouble: str) -> Value | str | None:
             return counting(1, 30)
         case "hanging" if connect and name in {"openvpn_hook_running", "openvpn_script_running"}:
             return "1"
+        case "hanging" if name == "openvpn_script_blocked_seconds_total":
+            return lambda moment: moment.seconds
         case "hanging" if name == "openvpn_management_up":
             return "0"
         case "hanging" if name == "openvpn_management_command_failures_total" and 'reason="timeout"' in labels:

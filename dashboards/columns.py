@@ -141,3 +141,18 @@ IDENTITY = [
     Column("Sender's pid", _identified("sysv_msg_queue_last_send_pid{}"), texts=_NOBODY, width=110),
     Column("Receiver's pid", _identified("sysv_msg_queue_last_receive_pid{}"), texts=_NOBODY, width=115),
 ]
+
+_ENDS: Final = [(None, BAD), (0, WARNING), (14 * 86400, CLEAR)]
+
+
+def _ends(kind: str) -> str:
+    return f'max by ({_SERVER}) (openvpn_certificate_expiry_timestamp_seconds{{kind="{kind}"}}) - time()'
+
+
+CONFIGURED = [
+    Column("Most clients", f"max by ({_SERVER}) (openvpn_max_clients{{}})", width=110),
+    Column("Addresses", f"max by ({_SERVER}) (openvpn_address_pool_size{{}})", width=100),
+    Column("CA ends in", _ends("ca"), unit="s", steps=_ENDS, width=120),
+    Column("Certificate ends in", _ends("cert"), unit="s", steps=_ENDS, width=150),
+    Column("CRL ends in", _ends("crl"), unit="s", steps=_ENDS, width=120),
+]

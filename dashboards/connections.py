@@ -66,4 +66,16 @@ PANELS: Final[Panels] = [
           "Certificates per minute that OpenVPN refused, by reason; none if none was.",
           Query(events("openvpn_verify_errors_total{}", "reason"), "{{reason}}"),
           source="connections", unit=PER_MINUTE, bars=True, width=8),
+    graph("Clients by version (top 8)",
+          "Connected clients by OpenVPN version and platform, as they tell them when they connect.",
+          Query(top("sum by (version, platform, instance) "
+                    f"({once('openvpn_client_versions{}')})", "version", "platform", "instance"),
+                "{{version}} {{platform}} @ {{instance}}"),
+          source="connections", unit="none"),
+    graph("Scripts and TLS (top 4 each)",
+          "Seconds per second that clients spend waiting for scripts (phases auth and script) and, dashed, for TLS; "
+          "the four servers where it was most.",
+          Query(top(rate(f'{_PHASES}_sum{{phase=~"auth|script"}}', *_BY), *_BY, most=4), f"scripts {_SERVER}"),
+          Query(top(rate(f'{_PHASES}_sum{{phase="tls"}}', *_BY), *_BY, most=4), f"TLS {_SERVER}", "dashed"),
+          source="connections", unit="s"),
 ]  # fmt: skip

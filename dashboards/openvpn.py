@@ -4,7 +4,7 @@ from typing import Final
 
 from dashboards import connections, scripts
 from dashboards.board import RESTARTS, Annotation, Board, Variable
-from dashboards.columns import SERVERS
+from dashboards.columns import CONFIGURED, SERVERS
 from dashboards.firing import firing
 from dashboards.graphs import PER_MINUTE, Query, graph
 from dashboards.panels import BAD, GOOD, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
@@ -188,6 +188,14 @@ BOARD: Final = Board(
                   Query(top(rate("openvpn_server_received_bytes_total{}", *_BY), *_BY, most=4), f"from {_SERVER}"),
                   Query(top(rate("openvpn_server_sent_bytes_total{}", *_BY), *_BY, most=4), f"to {_SERVER}", "below"),
                   source="management", unit="Bps"),
+            rows(
+                "Limits and certificates",
+                "What each server's configuration says: the most clients at once, the addresses in its pool, and the "
+                "time until its CA, its certificate and its revocation list end. After the end of any of the three, "
+                "nobody can connect. -: not in the configuration, or the file cannot be read.",
+                {"server": "Server", "instance": "Host"},
+                CONFIGURED, source="configured", sort="CRL ends in", ascending=True, height=7, nothing="-",
+            ),
         ],
         "Log": [
             graph("Problems in the log",
