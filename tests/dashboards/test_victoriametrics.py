@@ -164,8 +164,9 @@ def test_the_same_series_are_recorded(both: Both, name: str) -> None:
     )
     assert set(ours) == set(theirs)
     share = 1 if "time_in_queue" in name else 0.35  # a quotient of two estimates
+    least = 10 if name.endswith("seconds") else 2  # the moments of two evaluations differ
     for labels, value in ours.items():
-        assert theirs[labels] == pytest.approx(value, rel=share, abs=2), dict(labels)
+        assert theirs[labels] == pytest.approx(value, rel=share, abs=least), dict(labels)
 
 
 @pytest.mark.parametrize(
@@ -185,4 +186,7 @@ def test_fleet_has_the_same_rows_and_lines(both: Both, panel: dict[str, Any]) ->
             assert answer["status"] == "success", (query, answer)
             answers.append({frozenset(series["metric"].items()) for series in answer["data"]["result"]})
         ranked = "topk" in query  # of eight that are equal, either may choose others
-        assert len(answers[0]) == len(answers[1]) if ranked else answers[0] == answers[1], query
+        if ranked:
+            assert len(answers[0]) == len(answers[1]), query
+        else:
+            assert answers[0] == answers[1], f"differ: {answers[0] ^ answers[1]}; {query}"
