@@ -41,7 +41,7 @@ WHERE_FROM: Final = {
     "management": "no data: has the server a management address?",
     "status": "no data: has the server a status file?",
     "clients": "no data: has the server a management address or a status file?",
-    "configured": "no data: no OpenVPN server is found whose configuration can be read",
+    "configured": "no data: the server is configured and not discovered, or its configuration cannot be read",
     "servers": "no data: no OpenVPN server is configured or found",
     "connections": "no data: has the server a log at verb 3, and has a client tried to connect?",
     "alerts": "none (if the alert rules are loaded)",

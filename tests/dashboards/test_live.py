@@ -28,8 +28,8 @@ def busy(running_site: tuple[Site, Program]) -> Site:
     return running_site[0]
 
 
-NOT_HERE = {"Firing alerts", "Deferred verdicts (top 8)"}
-"""What this host has none of."""
+NOT_HERE = {"Firing alerts", "Deferred verdicts (top 8)", "Limits and certificates"}
+"""What this host has none of; its servers are configured, so that discovery is off."""
 
 NOT_YET = re.compile("openvpn_(connection|disconnects|verify|client_versions)")
 
