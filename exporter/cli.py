@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import logging
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from exporter.config import load as config_load
 from exporter.config.flags import address, requests, url_path, value
 from exporter.config.model import Address, Config, OpenVpnServer, Settings
 from exporter.errors import BadInputError, RefusedError
+from exporter.signals import survive
 from exporter.web.live import LiveWebConfig
 
 PROGRAM: Final = "openvpn-mq-exporter"
@@ -25,6 +27,11 @@ PROGRAM: Final = "openvpn-mq-exporter"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status: 0, 2 if the input is wrong, 1 if the system refuses."""
+    with survive(signal.SIGHUP):  # a reload that comes too early must not end the program
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     try:
         options = command_line().parse_args(argv)
         logs.set_up(options.log_level, options.log_format)

@@ -75,6 +75,16 @@ def handle_signals(numbers: Iterable[signal.Signals]) -> Iterator[Signals]:
 
 
 @contextmanager
+def survive(number: signal.Signals) -> Iterator[None]:
+    """Do nothing on this signal in the block (SIG_IGN would do, but child processes would inherit it)."""
+    before = signal.signal(number, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@contextmanager
 def stop_within(seconds: float, numbers: Iterable[signal.Signals]) -> Iterator[None]:
     """Let the kernel end the process after `seconds`, or at the next of these signals, whatever hangs in the block."""
     for number in numbers:

@@ -1,11 +1,13 @@
 """SIGHUP and POST /-/reload: what is good is taken, what is broken leaves the old in force."""
 
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import requests
+import sysv_ipc
 
 from tests.support.program import Program, running
 
@@ -100,3 +102,94 @@ def test_a_start_with_a_broken_file_is_refused(flag: str, tmp_path: Path) -> Non
         assert program.process.wait(20) == 2
         program.stop()
         assert any(f"{config}:1: unknown key 'junk'" in line for line in program.log)
+
+
+def reload(program: Program) -> None:
+    answer = requests.post(f"{program.url}/-/reload", timeout=10)
+    assert (answer.status_code, answer.text) == (200, "reloaded\n")
+
+
+def eventually(program: Program, name: str, wanted: float | None, **labels: str) -> None:
+    deadline = time.monotonic() + 20
+    while (found := program.value(name, **labels)) != wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def test_servers_come_and_go_and_counters_go_on(tmp_path: Path) -> None:
+    """A server that stays keeps its count over reloads; one that is new is read, one that is gone has no series."""
+    config, first, second = tmp_path / "exporter.yml", tmp_path / "first.log", tmp_path / "second.log"
+    first.touch()
+    second.touch()
+
+    def configure(*logs: Path) -> None:
+        config.write_text("servers:\n" + "".join(f"  - {{name: {log.stem}, log: {log}}}\n" for log in logs))
+
+    def write(log: Path, count: int) -> None:
+        with log.open("a") as file:
+            file.write("2026-01-01 00:00:00 a line\n" * count)
+
+    lines = "openvpn_log_lines_total"
+    configure(first)
+    with running(f"--config.file={config}", "--collector.disable-defaults", "--collector.log") as program:
+        program.page()
+        write(first, 5)
+        eventually(program, lines, 5, server="first")
+        configure(first, second)
+        reload(program)
+        eventually(program, lines, 0, server="second")
+        write(first, 2)
+        write(second, 3)
+        eventually(program, lines, 7, server="first")
+        eventually(program, lines, 3, server="second")
+        configure(second)
+        reload(program)
+        eventually(program, lines, None, server="first")
+        write(second, 1)
+        eventually(program, lines, 4, server="second")
+        config.write_text("servers: [{name: second}]\n")
+        assert requests.post(f"{program.url}/-/reload", timeout=10).status_code == 500
+        write(second, 1)
+        eventually(program, lines, 5, server="second")
+        assert program.stop() == 0
+
+
+@pytest.mark.usefixtures("queues")
+def test_queues_get_their_new_names(tmp_path: Path) -> None:
+    sysv_ipc.MessageQueue(0x4F560001, sysv_ipc.IPC_CREX)
+    config = tmp_path / "exporter.yml"
+    config.write_text(GOOD)
+    with running(f"--config.file={config}", "--collector.disable-defaults", "--collector.queues") as program:
+        assert program.value("sysv_msg_queue_bytes", queue="one") == 0
+        config.write_text(GOOD.replace("one", "two"))
+        reload(program)
+        eventually(program, "sysv_msg_queue_bytes", 0, queue="two")
+        assert program.value("sysv_msg_queue_bytes", queue="one") is None
+        assert program.stop() == 0
+
+
+def test_sighup_during_the_start_does_not_end_it() -> None:
+    """Whenever it comes, from the first line of the program's own on."""
+    for delay in (0.0, 0.05, 0.1, 0.2):
+        with running("--collector.disable-defaults", "--collector.limits", before=[*HUP_AFTER, str(delay)]) as program:
+            assert program.page()
+            time.sleep(delay)  # behind the signal
+            assert program.stop() == 0
+
+
+# Sends SIGHUP to itself so many seconds after the exporter's main() has begun.
+HUP_AFTER = [sys.executable, "-c", """
+import os, runpy, signal, sys, threading
+import exporter.cli
+delay = float(sys.argv[1])
+sys.argv = sys.argv[sys.argv.index("-m") + 1:]
+main = exporter.cli.main
+def late():
+    os.kill(os.getpid(), signal.SIGHUP)
+parse = exporter.cli.command_line
+def command_line():
+    threading.Timer(delay, late).start() if delay else late()
+    return parse()
+exporter.cli.command_line = command_line
+sys.exit(main(sys.argv[1:]))
+"""]  # fmt: skip
