@@ -1,13 +1,16 @@
 """Whatever happens to a log in whatever order, and whenever it is looked at: each line comes once."""
 
+import contextlib
 import os
 import tempfile
 import time
 from pathlib import Path
+from typing import BinaryIO
 
-from hypothesis import settings
+import hypothesis
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.follow.conftest import Reader
 
@@ -26,7 +29,8 @@ class Log(RuleBasedStateMachine):
         self.log.touch()
         self.reader = Reader(self.log, folder / "state")
         self.reader.read()
-        self.writer = self.log.open("ab", buffering=0)
+        self.append = True
+        self.writer = self.open()
         self.copy: Path | None = None
         self.written: list[bytes] = []
         self.read: list[bytes] = []
@@ -38,6 +42,17 @@ class Log(RuleBasedStateMachine):
         self.writer.close()
         self._folder.cleanup()
         assert sorted(self.read) == sorted(self.written)
+
+    @initialize(append=st.booleans())
+    def choose(self, append: bool) -> None:
+        """OpenVPN's `log-append`, or its `log`, which goes on where it was in a log that was truncated under it."""
+        self.append = append
+        self.open_anew()
+
+    def open(self) -> BinaryIO:
+        fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if self.append else 0), 0o600)
+        os.lseek(fd, 0, os.SEEK_END)
+        return os.fdopen(fd, "wb", buffering=0)
 
     @invariant()
     def _time_passes(self) -> None:
@@ -65,7 +80,7 @@ class Log(RuleBasedStateMachine):
     @rule()
     def open_anew(self) -> None:
         self.writer.close()
-        self.writer = self.log.open("ab", buffering=0)
+        self.writer = self.open()
 
     @precondition(lambda self: self.copy is None and os.fstat(self.writer.fileno()).st_ino == self.log.stat().st_ino)
     @rule(part=st.sampled_from([0, 0.5, 1]))
@@ -91,6 +106,22 @@ class Log(RuleBasedStateMachine):
         if old.exists():
             old.touch()
 
+    @precondition(lambda self: self.copy is None)
+    @rule(looks=st.integers(0, 2), restarted=st.booleans(), rotated=st.booleans())
+    def move_away_and_back(self, looks: int, restarted: bool, rotated: bool) -> None:  # as above
+        """As a file system that is mounted late, or anew."""
+        folder = self.log.parent
+        folder.rename(folder.with_name("away"))
+        if restarted:
+            self.restart()
+        for _ in range(looks):
+            with contextlib.suppress(FileNotFoundError):
+                self.reader.source.poll()
+        self.write(1)
+        folder.with_name("away").rename(folder)
+        if rotated:
+            self.rename(reopen=True)
+
     @rule()
     def look(self) -> None:
         self.reader.source.poll()
@@ -113,5 +144,11 @@ class Log(RuleBasedStateMachine):
                 older.rename(f"{self.log}.{number + 1}")
 
 
-TestLog = Log.TestCase
-TestLog.settings = settings(deadline=None, max_examples=40, stateful_step_count=25)
+class TestLog(Log.TestCase):  # type: ignore[misc, valid-type]  # made at runtime
+    settings = hypothesis.settings(deadline=None, max_examples=40, stateful_step_count=25)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+class TestLogAtLength(Log.TestCase):  # type: ignore[misc, valid-type]
+    settings = hypothesis.settings(deadline=None, max_examples=300, stateful_step_count=40)

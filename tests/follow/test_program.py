@@ -57,6 +57,28 @@ def test_a_journalctl_that_hangs_delays_neither_other_logs_nor_the_stop(tmp_path
         assert time.monotonic() - begin < 3
 
 
+def test_a_journal_that_can_never_be_read_is_a_failure_at_every_scrape(tmp_path: Path) -> None:
+    """Its cursor is remembered from a time when it could be: else the alert would never see a failure that lasts."""
+    fake = tmp_path / "bin" / "journalctl"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\ncase "$*" in *--follow*) echo no >&2; exit 1;; esac\necho "-- cursor: c0"\n')
+    fake.chmod(0o755)
+    server = {"name": "j", "journal": "openvpn-server@j.service"}
+    with following(tmp_path, server, PATH=f"{fake.parent}:/usr/bin:/bin") as program:
+
+        def success() -> float | None:
+            return program.value("openvpn_mq_scrape_collector_success", collector="log")
+
+        wait_until(lambda: success() == 0, "the failure is seen")
+        end, seen = time.monotonic() + 5, set()
+        while time.monotonic() < end:
+            seen.add(success())
+            time.sleep(0.1)
+        assert seen == {0}
+        assert (program.value("openvpn_log_read_errors_total", server="j") or 0) >= 3
+        assert sum("journalctl ended: no" in line for line in program.log) == 1
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("server.log", "server-443.log"), ("openvpn.log", "openvpn.2.log"), ("server.log", "server-2.log")],
