@@ -140,7 +140,7 @@ class Prometheus:
                 times = {"time": f"{now}"}
                 if target.get("range"):
                     times = {"start": f"{now - minutes * 60}", "end": f"{now}", "step": f"{step}"}
-                times_taken = []
+                times_taken: list[float] = []
                 while len(times_taken) < ROUNDS and sum(times_taken) < PATIENCE:
                     begin = time.perf_counter()
                     answer = self.get("query_range" if target.get("range") else "query", query=query, **times)
