@@ -1,26 +1,26 @@
-"""bpftrace as a supervised child: started, read, and started again with growing pauses when it ends."""
+"""Run bpftrace as a child process: start it, read it, and start it again with growing pauses when it exits."""
 
 import os
 import re
 import selectors
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Final
 
+from exporter.background import BackgroundThread
 from exporter.trace.lines import LineSplitter
 
 PROGRAM: Final = Path(str(files("exporter.trace") / "queues.bt"))
-STAND_ALONE: Final = "or let openvpn-mq-trace.service run it, and give --trace.input"
+_STAND_ALONE: Final = "or let openvpn-mq-trace.service run it, and give --trace.input"
 
-_LONGEST_PAUSE: Final = 60.0  # seconds
-_STEADY: Final = 60.0  # a child that ran so long had no trouble with its start
-_EXCUSES: Final = (
-    (r"only supports running as the root", f"bpftrace must be run by root: run the exporter as root, {STAND_ALONE}"),
+_MAX_PAUSE: Final = 60.0  # seconds
+_STEADY: Final = 60.0  # seconds; a child that ran for so long had no trouble with its start
+_HINTS: Final = (
+    (r"only supports running as the root", f"bpftrace must be run by root: run the exporter as root, {_STAND_ALONE}"),
     (
         r"tracepoint not found|tracing/(events|available_events)|[Nn]o probes to attach",
         (
@@ -34,18 +34,18 @@ _EXCUSES: Final = (
     ),
     (
         r"Operation not permitted|Permission denied|lockdown",
-        f"the kernel refuses bpftrace: it needs CAP_SYS_ADMIN, and no lockdown; grant it, {STAND_ALONE}",
+        f"the kernel refuses bpftrace: it needs CAP_SYS_ADMIN, and no lockdown; grant it, {_STAND_ALONE}",
     ),
 )
 
 
 def command() -> Sequence[str]:
-    """What runs the program that ships with this package."""
+    """Return the command that runs the program of this package."""
     return ("bpftrace", "-f", "json", str(PROGRAM))
 
 
 def environment(max_queues: int) -> dict[str, str]:
-    """With the bound of every map under the two names that it has had: before bpftrace 0.20, and since."""
+    """Return the environment with the bound of every map, under its names before bpftrace 0.20 and since."""
     return {
         **os.environ,
         "BPFTRACE_MAP_KEYS_MAX": str(max_queues),
@@ -53,48 +53,48 @@ def environment(max_queues: int) -> dict[str, str]:
     }
 
 
-def excuse(status: int, complaint: str) -> str:
-    """One sentence for an end with `status` (as subprocess has it) after `complaint` on standard error."""
+def explain_exit(status: int, stderr_tail: str) -> str:
+    """Explain in one sentence why the child exited, from its return code and the end of its stderr."""
     if status < 0:
-        return f"bpftrace was ended by signal {-status}; it is started again"
-    for pattern, sentence in _EXCUSES:
-        if re.search(pattern, complaint):
+        return f"bpftrace was killed by signal {-status}; it is started again"
+    for pattern, sentence in _HINTS:
+        if re.search(pattern, stderr_tail):
             return sentence
-    lines = [line for line in complaint.splitlines() if line.strip() and "RLIMIT_MEMLOCK" not in line]
+    lines = [line for line in stderr_tail.splitlines() if line.strip() and "RLIMIT_MEMLOCK" not in line]
     return f"bpftrace ended with status {status}" + (f": {lines[-1].strip()[:200]}" if lines else "")
 
 
 class Child:
-    """Runs the command until told to stop."""
+    """Runs the command until it is to stop."""
 
     def __init__(
         self,
         argv: Sequence[str],
         env: dict[str, str],
-        hear: Callable[[bytes], None],
-        hung: Callable[[float], bool],
+        on_line: Callable[[bytes], None],
+        is_hung: Callable[[float], bool],
     ) -> None:
-        """`hear` gets each line; `hung`, given the start of a child by time.monotonic(), says whether to replace it."""
+        """`on_line` receives each line; `is_hung`, given when a child was started, returns whether to replace it."""
         self._argv = argv
         self._env = env
-        self._hear = hear
-        self._hung = hung
-        self.fault: str | None = None  # why nothing is counted just now
+        self._on_line = on_line
+        self._is_hung = is_hung
+        self.fault: str | None = None  # why nothing is counted at present
 
-    def run(self, stopping: threading.Event) -> None:
-        """Supervise; returns soon after `stopping` is set."""
+    def run(self, thread: BackgroundThread) -> None:
+        """Supervise the child; return soon after the thread, which is the caller's own, is to stop."""
         pause = 1.0
-        while not stopping.is_set():
-            begin = time.monotonic()
-            self.fault = self._attempt(begin, stopping)
-            if time.monotonic() - begin > _STEADY:
+        while not thread.is_stopping:
+            started = time.monotonic()
+            self.fault = self._attempt(started, thread)
+            if time.monotonic() - started > _STEADY:
                 pause = 1.0
-            stopping.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            thread.wait(pause)
+            pause = min(pause * 2, _MAX_PAUSE)
 
-    def _attempt(self, begin: float, stopping: threading.Event) -> str | None:
+    def _attempt(self, started: float, thread: BackgroundThread) -> str | None:
         if not shutil.which(self._argv[0]):
-            return f"{self._argv[0]} is not installed: install it, {STAND_ALONE}"
+            return f"{self._argv[0]} is not installed: install it, {_STAND_ALONE}"
         try:
             process = subprocess.Popen(  # noqa: S603  # the command is this module's own
                 self._argv, env=self._env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -103,20 +103,20 @@ class Child:
             return f"{self._argv[0]} cannot be started: {error.strerror}"
         with process:
             try:
-                complaint = self._read(process, begin, stopping)
+                stderr_tail = self._read(process, started, thread)
             finally:
-                process.kill()  # it has closed its output, or hangs, or is not wanted any more
-        return None if stopping.is_set() else excuse(process.returncode, complaint)
+                process.kill()  # it has closed its output, or hangs, or is no longer needed
+        return None if thread.is_stopping else explain_exit(process.returncode, stderr_tail)
 
-    def _read(self, process: subprocess.Popen[bytes], begin: float, stopping: threading.Event) -> str:
-        """Lines go to `hear` until the child ends; what it said last on standard error is returned."""
+    def _read(self, process: subprocess.Popen[bytes], started: float, thread: BackgroundThread) -> str:
+        """Hand over lines until the child exits; return the end of its standard error."""
         splitter = LineSplitter()
-        complaint = b""
+        stderr_tail = b""
         with selectors.DefaultSelector() as selector:
             for stream in (process.stdout, process.stderr):
                 selector.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type]  # both are pipes
             while selector.get_map():
-                if stopping.is_set() or self._hung(begin):
+                if thread.is_stopping or self._is_hung(started):
                     break
                 for key, _ in selector.select(0.25):
                     stream = _stream(key)
@@ -124,12 +124,12 @@ class Child:
                     if not piece:
                         selector.unregister(stream)
                     elif stream is process.stderr:
-                        complaint = (complaint + piece)[-4096:]
+                        stderr_tail = (stderr_tail + piece)[-4096:]
                     else:
                         for line in splitter.split(piece):
-                            self._hear(line)
+                            self._on_line(line)
                             self.fault = None
-        return complaint.decode(errors="replace")
+        return stderr_tail.decode(errors="replace")
 
 
 def _stream(key: selectors.SelectorKey) -> IO[bytes]:

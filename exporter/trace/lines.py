@@ -1,9 +1,9 @@
-"""Lines that `bpftrace -f json` prints, parsed. Pure: bytes in, what they say out."""
+"""Parse the lines that `bpftrace -f json` prints. Pure: bytes in, values out."""
 
 import json
 from typing import Final, NamedTuple
 
-_MOST: Final = 1 << 64  # counters of the kernel are 64 bits wide
+_MAX: Final = 1 << 64  # counters of the kernel are 64 bits wide
 
 
 class Scalar(NamedTuple):
@@ -14,24 +14,24 @@ class Scalar(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A map by msqid, such as @sent; whole, as it was at one moment."""
+    """A map by msqid, such as @received; complete, as it was at one moment."""
 
     name: str
     values: dict[int, int]
 
 
 class Lost(NamedTuple):
-    """bpftrace could not hand over so many of its own messages, prints among them."""
+    """bpftrace lost so many of its own messages, prints among them."""
 
     events: int
 
 
 class GarbledError(Exception):
-    """A line that is not what bpftrace prints: cut off, or mixed with something else."""
+    """The line is not what bpftrace prints: cut off, or mixed with something else."""
 
 
-def parse(line: bytes) -> Scalar | Table | Lost | None:
-    """What the line says; None where it says nothing that counts. Raises GarbledError."""
+def parse_line(line: bytes) -> Scalar | Table | Lost | None:
+    """Parse a line; return None if it holds no counts. Raise GarbledError."""
     if not line.strip():
         return None
     try:
@@ -51,7 +51,7 @@ def parse(line: bytes) -> Scalar | Table | Lost | None:
 
 def _map(name: str, value: object) -> Scalar | Table | None:
     if not isinstance(value, dict):
-        # A map of another kind than ours, such as a tuple printed when bpftrace ends, says nothing.
+        # A map of another kind, such as one of tuples, is printed when bpftrace ends.
         return Scalar(name, _number(value)) if isinstance(value, int) else None
     if not all(isinstance(cell, int) for cell in value.values()):
         return None
@@ -62,23 +62,23 @@ def _map(name: str, value: object) -> Scalar | Table | None:
 
 
 def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value < _MOST:
+    if type(value) is not int or not 0 <= value < _MAX:
         raise GarbledError
     return value
 
 
 class LineSplitter:
-    """Puts lines together from pieces, in bounded memory."""
+    """Assembles lines from pieces, in bounded memory."""
 
-    def __init__(self, longest: int = 1 << 24) -> None:
-        """`longest`: bytes; 32,000 queues in one line take less than 1 MB."""
-        self._longest = longest
+    def __init__(self, max_length: int = 1 << 24) -> None:
+        """`max_length`: bytes; 32,000 queues in one line take less than 1 MB."""
+        self._max_length = max_length
         self._rest = b""
 
     def split(self, piece: bytes) -> list[bytes]:
-        """The lines that are complete now. One that is too long comes out in parts, none of which will parse."""
+        """Return the lines that are complete now; one that is too long in parts, none of which will parse."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) > self._longest:
+        if len(self._rest) > self._max_length:
             lines.append(self._rest)
             self._rest = b""
         return lines

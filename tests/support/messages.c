@@ -1,13 +1,16 @@
 /*
- * Sends or receives as it is told, and prints what it counted itself, as JSON: the truth that others are held against.
+ * Sends or receives as it is told, and prints what it counted itself, as JSON: the ground truth of the tests.
  * messages MSQID nowait|block CALLS SIZE  msgsnd of SIZE bytes at most (the n-th: n % (SIZE + 1)), until CALLS are made
  * messages MSQID alarm CALLS USEC         msgsnd that a signal with a handler interrupts every USEC
  * messages MSQID fault CALLS              msgsnd from an address that is not there
  * messages MSQID i386 CALLS SIZE          msgsnd by the system call ipc of 32-bit programs, on x86-64
  * messages MSQID take MESSAGES TYPE       msgrcv of that type until MESSAGES are there
+ * messages MSQID move HERE THERE          msgsnd of 1 byte, HERE times; then in an IPC namespace of its own, with msgrcv
+ * messages MSQID peek 1                   msgsnd of 1 byte twice, msgrcv once, then a look at the other (MSG_COPY)
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +55,27 @@ static long ipc32(int msqid, const void *message, long size, int flags)
 #endif
 }
 
+static int move(int msqid, struct message *message, long here, long there)
+{
+	int queue;
+	for (long call = 0; call < here; call++)
+		if (msgsnd(msqid, message, 1, 0)) { perror("msgsnd"); return 1; }
+	if (unshare(CLONE_NEWIPC) || (queue = msgget(IPC_PRIVATE, 0600)) < 0) { perror("unshare"); return 1; }
+	for (long call = 0; call < there; call++)
+		if (msgsnd(queue, message, 1, 0) || msgrcv(queue, message, 1, 0, 0) != 1) { perror("elsewhere"); return 1; }
+	printf("{\"sent\": %ld, \"elsewhere\": %ld}\n", here, there);
+	return 0;
+}
+
+static int peek(int msqid, struct message *message)
+{
+	if (msgsnd(msqid, message, 1, 0) || msgsnd(msqid, message, 1, 0)) { perror("msgsnd"); return 1; }
+	if (msgrcv(msqid, message, 1, 0, 0) != 1) { perror("msgrcv"); return 1; }
+	int peeked = msgrcv(msqid, message, 1, 0, MSG_COPY | IPC_NOWAIT) == 1;
+	printf("{\"peeked\": %d}\n", peeked);
+	return 0;
+}
+
 int main(int count, char **words)
 {
 	int msqid = atoi(words[1]);
@@ -59,6 +83,8 @@ int main(int count, char **words)
 	long calls = atol(words[3]), last = count > 4 ? atol(words[4]) : 0;
 	struct message *message = mmap(NULL, sizeof *message, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	message->type = 1;
+	if (!strcmp(what, "move")) return move(msqid, message, calls, last);
+	if (!strcmp(what, "peek")) return peek(msqid, message);
 	if (!strcmp(what, "alarm")) {
 		struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
 		struct itimerval every = {{0, last}, {0, last}};

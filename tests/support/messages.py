@@ -135,5 +135,6 @@ def elsewhere(msqid: int) -> Sequence[str]:
 
 
 def with_tracefs() -> Sequence[str]:
-    """What runs a command in a mount namespace of its own with tracefs where systemd has it."""
-    return ("unshare", "--mount", "sh", "-c", 'mount -t tracefs nodev /sys/kernel/tracing && exec "$@"', "sh")
+    """Return what runs a command in a mount namespace of its own with tracefs where systemd has it, if it is not."""
+    mount = "{ mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; }"
+    return ("unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh")

@@ -1,14 +1,14 @@
-"""Supervision of bpftrace, and its excuses; with a script in its place where the real one would not do it on demand."""
+"""Supervision of bpftrace; with a script in its place for what the real one does not do on demand."""
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from exporter.trace.bpftrace import PROGRAM, Child, environment, excuse
+from exporter.background import BackgroundThread
+from exporter.trace.bpftrace import PROGRAM, Child, environment, explain_exit
 
 TRACEPOINT = "/x/queues.bt:31:1-45: ERROR: tracepoint not found: syscalls:sys_enter_msgsnd"
 RLIMIT = (
@@ -17,20 +17,20 @@ RLIMIT = (
 
 
 @pytest.mark.parametrize(
-    ("status", "complaint", "sentence"),
+    ("status", "stderr_tail", "sentence"),
     [
         (1, "ERROR: bpftrace currently only supports running as the root user.", "must be run by root"),
         (1, f"{RLIMIT}\n{TRACEPOINT}\n  ~~~~", "mount tracefs"),
         (1, "queues.bt:26: ERROR: Unknown struct/union: 'struct task_struct'", "CONFIG_DEBUG_INFO_BTF"),
         (255, "ERROR: Failed to create map: Operation not permitted", "CAP_SYS_ADMIN"),
-        (-9, RLIMIT, "ended by signal 9"),
+        (-9, RLIMIT, "killed by signal 9"),
         (1, f"{RLIMIT}\nERROR: something new\n", "status 1: ERROR: something new"),
         (0, RLIMIT, "bpftrace ended with status 0"),
     ],
 )
-def test_excuses(status: int, complaint: str, sentence: str) -> None:
+def test_explain_exit(status: int, stderr_tail: str, sentence: str) -> None:
     """One line, with what to do where that is known."""
-    text = excuse(status, complaint)
+    text = explain_exit(status, stderr_tail)
     assert sentence in text
     assert "\n" not in text
     assert "RLIMIT" not in text
@@ -52,22 +52,23 @@ class Supervised:
     """A child of `script`, and what came of it."""
 
     def __init__(self, argv: list[str], hung: Callable[[float], bool] = lambda _: False) -> None:
-        self.heard: list[bytes] = []
-        self.stopping = threading.Event()
-        self.child = Child(argv, dict(os.environ), self.heard.append, hung)
-        self.thread = threading.Thread(target=self.child.run, args=(self.stopping,))
+        self.lines: list[bytes] = []
+        self.child = Child(argv, dict(os.environ), self.lines.append, hung)
+        self.thread = BackgroundThread("child", self._round)
         self.thread.start()
+
+    def _round(self) -> float:
+        self.child.run(self.thread)
+        return 0.0
 
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, (self.heard, self.child.fault)
+            assert time.monotonic() < deadline, (self.lines, self.child.fault)
             time.sleep(0.01)
 
     def stop(self) -> None:
-        self.stopping.set()
-        self.thread.join(timeout=10)
-        assert not self.thread.is_alive()
+        assert self.thread.stop(10)
 
 
 def test_started_again() -> None:
@@ -79,12 +80,12 @@ def test_started_again() -> None:
 
     supervised = Supervised(["sh", "-c", "echo $$; echo why >&2; exit 3"], started)
     for count in (1, 2, 3):
-        supervised.until(lambda count=count: len(supervised.heard) >= count)  # type: ignore[misc]  # mypy on defaults
+        supervised.until(lambda count=count: len(supervised.lines) >= count)  # type: ignore[misc]  # mypy on defaults
         moments.append(time.monotonic())
         supervised.until(lambda: supervised.child.fault)
         assert supervised.child.fault == "bpftrace ended with status 3: why"
     supervised.stop()
-    assert len(set(supervised.heard)) == 3
+    assert len(set(supervised.lines)) == 3
     assert moments[1] - moments[0] > 0.9
     assert moments[2] - moments[1] > 1.9
 
@@ -92,17 +93,17 @@ def test_started_again() -> None:
 def test_stop_ends_the_child() -> None:
     """Also one that hears no signal but SIGKILL."""
     supervised = Supervised(["sh", "-c", "trap '' INT TERM HUP; echo $$; while :; do sleep 0.1; done"])
-    supervised.until(lambda: supervised.heard)
+    supervised.until(lambda: supervised.lines)
     supervised.stop()
-    assert not Path(f"/proc/{int(supervised.heard[0])}").exists()
+    assert not Path(f"/proc/{int(supervised.lines[0])}").exists()
     assert supervised.child.fault is None
 
 
 def test_a_hung_child_is_replaced() -> None:
     """One that says nothing for too long is killed, and another one is started."""
     supervised = Supervised(["sh", "-c", "echo $$; exec sleep 1000"], lambda since: time.monotonic() - since > 0.5)
-    supervised.until(lambda: len(supervised.heard) == 2)
-    assert not Path(f"/proc/{int(supervised.heard[0])}").exists()
+    supervised.until(lambda: len(supervised.lines) == 2)
+    assert not Path(f"/proc/{int(supervised.lines[0])}").exists()
     supervised.stop()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.trace.lines import GarbledError, LineSplitter, Lost, Scalar, Table, parse
+from exporter.trace.lines import GarbledError, LineSplitter, Lost, Scalar, Table, parse_line
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from exporter.trace.lines import GarbledError, LineSplitter, Lost, Scalar, Table
     ],
 )  # fmt: skip  # a line a line
 def test_parse(line: bytes, said: object) -> None:
-    assert parse(line) == said
+    assert parse_line(line) == said
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_parse(line: bytes, said: object) -> None:
 def test_garbled(line: bytes) -> None:
     """Anything else is known as such."""
     with pytest.raises(GarbledError):
-        parse(line)
+        parse_line(line)
 
 
 @given(st.binary())
 def test_no_bytes_do_harm(line: bytes) -> None:
     """Whatever comes, it is understood or it is garbled."""
     with contextlib.suppress(GarbledError):
-        parse(line)
+        parse_line(line)
 
 
 @given(st.dictionaries(st.integers(0, 2**31 - 1), st.integers(0, 2**64 - 1)), st.integers(1, 40))
@@ -66,12 +66,12 @@ def test_lines_from_pieces(values: dict[int, int], size: int) -> None:
     stream = text + b"\n\n" + text + b"\n"
     splitter = LineSplitter()
     lines = [line for at in range(0, len(stream), size) for line in splitter.split(stream[at : at + size])]
-    assert [parse(line) for line in lines] == [Table("sent", values), None, Table("sent", values)]
+    assert [parse_line(line) for line in lines] == [Table("sent", values), None, Table("sent", values)]
 
 
 def test_a_line_without_end() -> None:
     """It takes no more memory than its bound, and does not spoil what comes after it."""
-    splitter = LineSplitter(longest=1000)
+    splitter = LineSplitter(max_length=1000)
     lines = [line for _ in range(100) for line in splitter.split(b"x" * 100)]
     assert max(map(len, lines)) <= 1100
     assert splitter.split(b"\n{}\n")[-1] == b"{}"

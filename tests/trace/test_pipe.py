@@ -1,13 +1,14 @@
 """Following what somebody else's bpftrace writes."""
 
 import os
-import threading
+import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from exporter.background import BackgroundThread
 from exporter.trace.pipe import Input
 
 
@@ -15,16 +16,19 @@ class Followed:
     """An Input, and what came of it."""
 
     def __init__(self, path: Path) -> None:
-        self.heard: list[bytes] = []
-        self.stopping = threading.Event()
-        self.input = Input(path, self.heard.append)
-        self.thread = threading.Thread(target=self.input.run, args=(self.stopping,))
+        self.lines: list[bytes] = []
+        self.input = Input(path, self.lines.append)
+        self.thread = BackgroundThread("input", self._round)
         self.thread.start()
+
+    def _round(self) -> float:
+        self.input.run(self.thread)
+        return 0.0
 
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, (self.heard, self.input.fault)
+            assert time.monotonic() < deadline, (self.lines, self.input.fault)
             time.sleep(0.01)
 
 
@@ -38,9 +42,7 @@ def follow() -> Iterator[Callable[[Path], Followed]]:
 
     yield start
     for each in followed:
-        each.stopping.set()
-        each.thread.join(timeout=10)
-        assert not each.thread.is_alive()
+        assert each.thread.stop(10)
 
 
 def test_pipe(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
@@ -54,10 +56,10 @@ def test_pipe(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
         for writer in range(2):
             with path.open("wb") as pipe:
                 pipe.write(b"line %d %d\n" % (life, writer))
-            followed.until(lambda count=2 * life + writer + 1: len(followed.heard) == count)  # type: ignore[misc]
+            followed.until(lambda count=2 * life + writer + 1: len(followed.lines) == count)  # type: ignore[misc]
             assert followed.input.fault is None
         path.unlink()
-    assert followed.heard == [b"line 0 0", b"line 0 1", b"line 1 0", b"line 1 1"]
+    assert followed.lines == [b"line 0 0", b"line 0 1", b"line 1 0", b"line 1 1"]
 
 
 def test_a_writer_that_stays_away(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
@@ -68,9 +70,7 @@ def test_a_writer_that_stays_away(tmp_path: Path, follow: Callable[[Path], Follo
     before = time.process_time()
     time.sleep(1)
     assert time.process_time() - before < 0.5
-    followed.stopping.set()
-    followed.thread.join(timeout=5)
-    assert not followed.thread.is_alive()
+    assert followed.thread.stop(1)
 
 
 def test_file(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
@@ -78,18 +78,18 @@ def test_file(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one\ntw")
     followed = follow(path)
-    followed.until(lambda: followed.heard == [b"one"])
+    followed.until(lambda: followed.lines == [b"one"])
     with path.open("ab") as file:
         file.write(b"o\n")
-    followed.until(lambda: followed.heard == [b"one", b"two"])
+    followed.until(lambda: followed.lines == [b"one", b"two"])
     path.write_bytes(b"")
     time.sleep(1)  # long enough to be seen empty
     path.write_bytes(b"three\n")
-    followed.until(lambda: followed.heard[2:] == [b"three"])
+    followed.until(lambda: followed.lines[2:] == [b"three"])
     fresh = tmp_path / "fresh"
     fresh.write_bytes(b"four\n")
     fresh.rename(path)
-    followed.until(lambda: followed.heard[3:] == [b"four"])
+    followed.until(lambda: followed.lines[3:] == [b"four"])
 
 
 def test_a_folder(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
@@ -97,3 +97,25 @@ def test_a_folder(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
     followed = follow(tmp_path)
     followed.until(lambda: followed.input.fault)
     assert "Is a directory" in str(followed.input.fault)
+
+
+def test_with_a_thousand_descriptors_open(tmp_path: Path, follow: Callable[[Path], Followed]) -> None:
+    """As with many logs and LimitNOFILE raised: select() takes no descriptor above 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("no more than 1024 files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        followed = follow(path)
+        with path.open("wb") as pipe:
+            pipe.write(b"line\n")
+        followed.until(lambda: followed.lines == [b"line"])
+        assert followed.thread.fault is None
+        assert followed.thread.stop(10)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
