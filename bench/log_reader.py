@@ -8,8 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from exporter.collectors.log import ServerLog
-from exporter.collectors.log_counts import families
+from exporter.collectors.log_server import ServerLog
+from exporter.collectors.log_server_counts import families
 from exporter.follow.file import FollowedFile
 from exporter.follow.positions import Positions
 

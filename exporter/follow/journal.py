@@ -46,6 +46,7 @@ class FollowedUnit(Source):
         super().__init__()
         self._unit = unit
         self._programs = programs
+        self.times: Sequence[float] = ()  # when the lines at hand were written, in seconds since 1970
         self._on_lines = on_lines
         self._on_other_lines = on_other_lines
         self._positions = positions
@@ -134,7 +135,9 @@ class FollowedUnit(Source):
     def _hand_over(self, entries: list[dict[str, Any]]) -> None:
         # journalctl's own --after-cursor skips one entry too many if the cursor is at another unit's entry.
         entries = [entry for entry in entries if entry.get("__CURSOR", "") != self._skipped]
-        own = b"".join(line_of(entry) for entry in entries if self._is_own(entry))
+        own_entries = [entry for entry in entries if self._is_own(entry)]
+        own = b"".join(line_of(entry) for entry in own_entries)
+        self.times = [int(entry.get("__REALTIME_TIMESTAMP", 0)) / 1e6 for entry in own_entries]
         others = b"".join(line_of(entry) for entry in entries if not self._is_own(entry))
         if own:
             self._on_lines(own)

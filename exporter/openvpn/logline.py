@@ -46,6 +46,7 @@ _CARRIER: Final = re.compile(
     rf"""
       {_DATE}T{_TIME}(?:\.[0-9]{{1,9}})?{_ZONE}\ (?:stdout|stderr)\ [FP](?::[^ ]*)?\   # CRI: podman, containerd
     | {_DATE}T{_TIME}\.[0-9]{{9}}{_ZONE}\                         # docker logs --timestamps
+    | @journal\ [0-9]+\.[0-9]{{6}}\                               # what LogParser.feed puts there
     | @[0-9a-f]{{24}}\                                            # svlogd -t, multilog, s6-log
     | {_DATE}[_T]{_TIME}\.[0-9]{{5}}\                             # svlogd -tt, -ttt
     | {_DATE}\ {_TIME}\.[0-9]{{9}}\ \                             # s6-log T

@@ -8,10 +8,15 @@ form, with or without the mark.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from exporter.openvpn.connectionlines import OF_CLIENTS, ConnectionReader, is_of_connection, of_client
+from exporter.openvpn.connections import Connections
+from exporter.openvpn.connectiontable import ConnectionTable
 from exporter.openvpn.logline import Line, split, split_inside, times_repeated
 from exporter.openvpn.messages import Meaning, Notice, ends_with_message, meaning, queue_kind
+from exporter.openvpn.stamps import StampReader
 
 
 class QueueLine(NamedTuple):
@@ -33,25 +38,32 @@ class Found(NamedTuple):
     times: int = 1
 
 
-# Each message that `meaning` knows contains one of these, and so does each line that `queue_kind` knows. Looking for
-# one after the other in a whole batch is several times faster than a single regular expression for all of them.
+_QUEUE_HINTS: Final = ("essage queue", "essage Queue", "ESSAGE QUEUE")
+# Each line that matters contains one of these.
 _HINTS: Final = (
-    b"Failed running ",
-    b"PLUGIN_CALL: plugin ",
-    b"FAILED",
-    b" --",
-    b"Error: ",
-    b"Exiting due ",
-    b"would exceed ",
-    b"dropped",
-    b"essage queue",
-    b"essage Queue",
-    b"ESSAGE QUEUE",
-    b"OpenVPN ",
-    b"Initialization Seq",
-    b"] Peer Connection",
-    b"message repeated",
+    *("Failed running ", "PLUGIN_CALL: plugin ", "MULTI", "Error: ", "VERIFY ", "IV_VER=", "IV_PLAT=", "SENT CONTROL"),
+    *("SIG", "Peer Connection", "Initial packet", "authentication succ", "TCP connection est", "--mute"),
+    *("--connect-freq", "MBUF: ", "Exiting due ", "Initialization Seq", "OpenVPN ", "message repeated", *_QUEUE_HINTS),
 )
+
+_CLIENT: Final = r"[^ \n]*:[0-9]{1,5}"  # as nearly all clients are; others take the longer way
+_FORMS: Final = {  # what may precede the client of most lines, with the stamp as a group
+    "none": "()",
+    "date": "([0-9-]{10} [0-9:]{8}) ",
+    "microseconds": "([0-9-]{10} [0-9:]{8} us=[0-9]{1,6}) ",
+    "machine": r"([0-9]{1,19}\.[0-9]{6} [0-9a-f]{1,8}) ",
+    "journal": r"(@journal [0-9]{10}\.[0-9]{6}) ",
+    "journal-date": r"(@journal [0-9]{10}\.[0-9]{6}) [0-9-]{10} [0-9:]{8} ",
+}
+# One pass over a batch finds the lines of clients that matter, in their parts, and all lines that have another form;
+# a line of this form that does not matter costs a third of a microsecond.
+_LINES: Final = {
+    form: re.compile(rf"\n(?:{prefix}({_CLIENT}) )?+(?(2){OF_CLIENTS}|([^\n]+))") for form, prefix in _FORMS.items()
+}
+_STAMP_FORMS: Final = {
+    form: re.compile(prefix.rstrip()) for form, prefix in _FORMS.items() if not form.startswith("journal")
+}
+_OTHER_LINES: Final = re.compile(r"\n()()()([^\n]+)")
 _LATELY: Final = 100.0  # lines
 _MIN_UNREAD: Final = 3  # lines
 _MAX_REMEMBERED: Final = 4096  # bytes of the last line of a batch
@@ -70,52 +82,108 @@ class _Mark:
         """Return whether a line without it is no line of OpenVPN's."""
         return self._score > 0
 
-    def learn(self, *, present: bool, process_started: bool) -> None:
-        """Take a line into account that only OpenVPN writes. A process that starts may do otherwise than the last."""
+    def learn(self, *, present: bool, lines: int = 1, process_started: bool = False) -> None:
+        """Take lines into account that only OpenVPN writes. A process that starts may do otherwise than the last."""
         if process_started and not present:
             self._score = min(self._score, 0)
         # A script that repeats such a line, without the mark, is a rarer thing than the line itself.
-        self._score = min(self._score + 2, self._CERTAIN) if present else max(self._score - 1, -self._CERTAIN)
+        if present:
+            self._score = min(self._score + 2 * lines, self._CERTAIN)
+        else:
+            self._score = max(self._score - lines, -self._CERTAIN)
 
 
 class LogParser:
     """Turns the lines of one server's log into meanings, batch by batch."""
 
     def __init__(self) -> None:
+        self.connections = ConnectionTable()
+        self._state = Connections(self.connections)
+        self._reader = ConnectionReader(self._state)
+        self._stamps = StampReader()
         self._carrier = _Mark()
         self._stamp = _Mark()
+        self._form = ""  # of _FORMS: of the last line of OpenVPN's that took the longer way
         self._last_stamp = ""  # of a line of OpenVPN's
-        self._last_line = b""  # of the batch before
+        self._last_line = ""
+        self._batch_end = ""  # the last line of the batch before
         self._read = self._unread = 0.0  # lines that only OpenVPN writes, lately
 
-    def feed(self, batch: bytes) -> list[Found]:
+    def feed(self, batch: bytes, times: Sequence[float] = ()) -> list[Found]:
         """Return what the lines mean that OpenVPN or its scripts wrote, in their order.
 
-        `batch` is whole lines, each with its newline.
+        `batch` is whole lines, each with its newline; `times` is when each was written, in seconds since 1970, if that
+        is known from elsewhere.
         """
-        found: list[Found] = []
-        for start, end in candidates(batch):
-            text = batch[start:end].decode(errors="replace")
-            times = times_repeated(text)
-            if times:
-                before = batch[:start].removesuffix(b"\n").rpartition(b"\n")[2] if start else self._last_line
-                found += [item._replace(times=times) for item in self._meanings(before.decode(errors="replace"))]
-            else:
-                found += self._meanings(text)
-        self._last_line = batch[-_MAX_REMEMBERED:].removesuffix(b"\n").rpartition(b"\n")[2]
+        text = batch.decode(errors="replace")
+        if times:
+            lines = zip(times, text.split("\n"), strict=False)
+            text = "".join(f"@journal {time:.6f} {line}\n" for time, line in lines)
+        has_stamp = self._form not in ("", "none", "journal")
+        # Behind a stamp and a client there is no word of a script's.
+        found = [] if has_stamp else _queue_lines(text)
+        own = 0
+        stamp, seconds = "", None
+        handlers, new_handler = self._reader.handlers, self._reader.new_handler
+        for line_stamp, client, message, other in self._lines().findall("\n" + text):
+            if client:
+                own += 1
+                if line_stamp != stamp:
+                    stamp, seconds = line_stamp, self._stamps.seconds(line_stamp)
+                handler = handlers.get(message) or new_handler(message)
+                if handler:
+                    handler(client, seconds)
+                elif what := meaning(message):
+                    found += self._counted(client, message, what, seconds, 1)
+                continue
+            for hint in _HINTS:
+                if hint in other:
+                    found += self._read_other(text, other)
+                    if has_stamp:
+                        found += _queue_lines(other + "\n")
+                    break
+            self._last_line = other
+        if own:
+            self._account(read=own)
+            self._stamp.learn(present=has_stamp, lines=own)
+            self._carrier.learn(present=self._form.startswith("journal"), lines=own)
+            self._last_stamp = stamp if has_stamp and stamp and not stamp.startswith("@") else self._last_stamp
+        self._batch_end = text[text.rfind("\n", 0, len(text) - 1) + 1 :]
         return found
+
+    def _read_other(self, text: str, line: str) -> list[Found]:
+        times = times_repeated(line) if "last message repeated" in line else None
+        if times:
+            return [item._replace(times=times) for item in self._meanings(self._last_line)]
+        if "MULTI: new connection by client" in line:
+            self._read_before(text, line)
+        return self._meanings(line)
+
+    def _read_before(self, text: str, line: str) -> None:
+        before = split((self._batch_end + text[: text.find(line)]).removesuffix("\n").rpartition("\n")[2])
+        self._reader.read_initiated(before.client, before.message)
+
+    def _lines(self) -> re.Pattern[str]:
+        """Return the pattern for the form that OpenVPN's lines have, if every line of that form is OpenVPN's."""
+        form = self._form
+        if form in ("none", "journal") and self._stamp.expected:
+            return _OTHER_LINES
+        if not form.startswith("journal") and self._carrier.expected:
+            return _OTHER_LINES
+        return _LINES.get(form, _OTHER_LINES)
+
+    def _counted(self, client: str, message: str, what: Meaning, seconds: float | None, times: int) -> list[Found]:
+        self._reader.read_meaning(client, message, what, seconds)
+        return [] if isinstance(what, Notice) else [Found(what, times)]
 
     def feed_output(self, batch: bytes) -> list[Found]:
         """Return what the lines mean that some other program wrote, according to the journal."""
-        found = []
-        for start, end in candidates(batch):
-            text = batch[start:end].decode(errors="replace")
-            kind = queue_kind(text)
-            if kind:
-                found.append(Found(QueueLine(kind)))
-            if isinstance(meaning(split(text).message), Notice):
-                found.append(self._unreadable(text))
-        return found
+        text = batch.decode(errors="replace")
+        own = [
+            line for line in _lines_with(("Initialization Seq", "Peer Connection"), text)
+            if isinstance(meaning(split(line).message), Notice)
+        ]  # fmt: skip
+        return [*_queue_lines(text), *(self._unreadable(line) for line in own)]
 
     @property
     def is_unreadable(self) -> bool:
@@ -123,44 +191,53 @@ class LogParser:
         return self._unread >= _MIN_UNREAD and self._unread > self._read
 
     def _meanings(self, text: str) -> list[Found]:
+        """Return what a line means whose form is not the usual one."""
         line = split(text)
-        kind = queue_kind(text)
-        found = [Found(QueueLine(kind), line.times)] if kind else []
-        own = self._own(line, text)
-        if own:
-            line, what = own
-            self._account(read=1)
-            if not isinstance(what, Notice):
-                found.append(Found(what, line.times))
-        elif not (line.carrier or line.stamp or line.client) and ends_with_message(text) and not meaning(text):
-            found.append(self._unreadable(text))
-        return found
-
-    def _own(self, line: Line, text: str) -> tuple[Line, Meaning] | None:
-        """Return OpenVPN's line and its meaning; None if it has none, or if a script wrote it."""
-        what = meaning(line.message)
         misses = (self._stamp.expected and not line.stamp) or (self._carrier.expected and not line.carrier)
-        if what:
+        what = meaning(line.message)
+        if what or is_of_connection(line.client, line.message):
             started = isinstance(what, Notice) and what.started
             self._stamp.learn(present=bool(line.stamp), process_started=started)
             self._carrier.learn(present=bool(line.carrier), process_started=started)
             if not misses or started:
-                self._last_stamp = line.stamp or self._last_stamp
-                return line, what
-        if misses and not line.stamp:
-            return self._own_inside(text)
-        return None
+                return self._read_own(line, what)
+        elif not (line.carrier or line.stamp or line.client) and ends_with_message(text):
+            inside = self._inside(text) if misses else None
+            return self._read_own(inside, meaning(inside.message)) if inside else [self._unreadable(text)]
+        inside = self._inside(text) if misses and not line.stamp else None
+        return self._read_own(inside, meaning(inside.message)) if inside else []
 
-    def _own_inside(self, text: str) -> tuple[Line, Meaning] | None:
+    def _read_own(self, line: Line, what: Meaning | None) -> list[Found]:
+        self._account(read=1)
+        if line.stamp:
+            self._last_stamp = line.stamp
+        self._form = _form_of(line)
+        # The journal's time is the more exact, OpenVPN's own the more honest of the others.
+        first, second = (line.carrier, line.stamp) if line.carrier.startswith("@") else (line.stamp, line.carrier)
+        seconds = self._stamps.seconds(first or second)
+        if isinstance(what, Notice) and what.started:
+            self._state.server_ended(is_new=True)
+        if not line.client and self._reader.read_without_client(line.message, seconds):
+            return []
+        captured = of_client(line.message) if line.client else None
+        handlers, new_handler = self._reader.handlers, self._reader.new_handler
+        handler = (handlers.get(captured) or new_handler(captured)) if captured else None
+        if handler:
+            handler(line.client, seconds)
+        if handler or not what:
+            return []
+        return self._counted(line.client, line.message, what, seconds, line.times)
+
+    def _inside(self, text: str) -> Line | None:
         """Return the line of OpenVPN's that follows output of a script without a newline.
 
         Its stamp must have the form of OpenVPN's last, and must not be older.
         """
         for line in split_inside(text):
-            what = meaning(line.message)
-            if what and _form(line.stamp) == _form(self._last_stamp) and not _is_older(line.stamp, self._last_stamp):
-                self._last_stamp = line.stamp
-                return line, what
+            is_openvpns = meaning(line.message) or is_of_connection(line.client, line.message)
+            is_current = _shape(line.stamp) == _shape(self._last_stamp) and not _is_older(line.stamp, self._last_stamp)
+            if is_openvpns and is_current:
+                return line
         return None
 
     def _unreadable(self, text: str) -> Found:
@@ -171,23 +248,41 @@ class LogParser:
         self._read += read
         self._unread += unread
         if self._read + self._unread > _LATELY:
-            self._read /= 2
-            self._unread /= 2
+            share = _LATELY / 2 / (self._read + self._unread)
+            self._read *= share
+            self._unread *= share
 
 
-def candidates(batch: bytes) -> list[tuple[int, int]]:
-    """Return where the lines start and end that may matter, in their order; `batch` is whole lines."""
+def _queue_lines(text: str) -> list[Found]:
+    """Return the lines of OpenVPN or of scripts that speak of a message queue."""
+    return [
+        Found(QueueLine(kind), split(line).times if "message repeated" in line else 1)
+        for line in _lines_with(_QUEUE_HINTS, text)
+        if (kind := queue_kind(line))
+    ]
+
+
+def _lines_with(hints: Sequence[str], text: str) -> list[str]:
+    """Return each line that contains one of the hints, in their order; `text` is whole lines."""
     found = set()
-    for hint in _HINTS:
-        at = batch.find(hint)
+    for hint in hints:
+        at = text.find(hint)
         while at >= 0:
-            end = batch.index(b"\n", at)
-            found.add((batch.rfind(b"\n", 0, at) + 1, end))
-            at = batch.find(hint, end)
-    return sorted(found)
+            end = text.index("\n", at)
+            found.add((text.rfind("\n", 0, at) + 1, end))
+            at = text.find(hint, end)
+    return [text[start:end] for start, end in sorted(found)]
 
 
-def _form(stamp: str) -> str:
+def _form_of(line: Line) -> str:
+    """Return which of _FORMS a line has; empty if none of them."""
+    form = next((name for name, pattern in _STAMP_FORMS.items() if pattern.fullmatch(line.stamp)), "")
+    if line.carrier.startswith("@journal "):
+        return {"none": "journal", "date": "journal-date"}.get(form, "")
+    return "" if line.carrier else form
+
+
+def _shape(stamp: str) -> str:
     return re.sub(r"[0-9a-f]+$|[0-9]+", "0", stamp) if stamp[:1].isdigit() else stamp[3:4]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.journald import Journald, journald
 from tests.support.openvpn import Lab, OpenVpn, wait_until
-from tests.support.program import Program, running
+from tests.support.program import Program, Samples, running
 
 WARNING = "WARNING: Failed running command (--client-connect): external program exited with error status: 1"
 Counts = dict[tuple[str, ...], float]
@@ -21,6 +21,10 @@ class Watched:
         self.lab = lab
         self.server = start
         self._program = program
+
+    def samples(self) -> Samples:
+        """The exporter's page."""
+        return self._program.samples()
 
     def counts(self) -> Counts:
         """What is not 0 of the failures, events, drops and queue lines, by the values of their labels."""

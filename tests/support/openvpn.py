@@ -58,6 +58,49 @@ class Pki:
             self._certificate(stem, name, f"extendedKeyUsage={usage}", "keyUsage=digitalSignature", signed=True)
         return [f"ca {self._folder}/ca.crt", f"cert {self._folder}/{stem}.crt", f"key {self._folder}/{stem}.key"]
 
+    def expired(self, name: str) -> list[str]:
+        """Return the lines cert and key of a certificate that has ended."""
+        stem = f"expired-{name.encode().hex()}"
+        if not (self._folder / f"{stem}.crt").exists():
+            self.options(name)
+            own = name.encode().hex()
+            self._openssl(
+                *("req", "-new", "-config", "req.cnf", "-key", f"{own}.key"),
+                *("-subj", f"/CN={name}", "-out", f"{stem}.csr"),
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                self._openssl(
+                    *("ca", "-config", str(self._ca_config(Path(folder))), "-batch", "-notext"),
+                    *("-in", f"{stem}.csr", "-out", f"{stem}.crt"),
+                    *("-startdate", "20200101000000Z", "-enddate", "20200102000000Z"),
+                )
+        return [f"cert {self._folder}/{stem}.crt", f"key {self._folder}/{name.encode().hex()}.key"]
+
+    def crl(self, *revoked: str, hours: int = 24) -> Path:
+        """Return a new revocation list with the certificates of these common names, which ends after `hours`."""
+        with tempfile.TemporaryDirectory() as folder:  # of one list: others revoke nothing here
+            config = self._ca_config(Path(folder))
+            for name in revoked:
+                self.options(name)
+                self._openssl("ca", "-config", str(config), "-revoke", f"{name.encode().hex()}.crt")
+            path = self._folder / f"crl-{next(_numbers)}.pem"
+            self._openssl("ca", "-config", str(config), "-gencrl", "-crlhours", str(hours), "-out", str(path))
+        path.chmod(0o644)
+        return path
+
+    def _ca_config(self, folder: Path) -> Path:
+        (folder / "index").touch()
+        config = folder / "ca.cnf"
+        config.write_text(
+            f"[ca]\ndefault_ca=c\n[c]\ndatabase={folder}/index\nnew_certs_dir={folder}\nrand_serial=yes\n"
+            f"default_md=sha256\npolicy=p\ncertificate={self._folder}/ca.crt\nprivate_key={self._folder}/ca.key\n"
+            "x509_extensions=e\n[p]\ncommonName=supplied\n[e]\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n"
+        )
+        return config
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
+
     def _certificate(self, stem: str, name: str, *extensions: str, signed: bool) -> None:
         authority = ["-CA", "ca.crt", "-CAkey", "ca.key"] if signed else []
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -234,7 +277,7 @@ class Lab:
         assert not server.ended(), f"the server ended:\n{server.text()}"
         return server
 
-    def client(self, name: str, *lines: str, alone: bool = False, ipv6: bool = False) -> OpenVpn:
+    def client(self, name: str, *lines: str, alone: bool = False, ipv6: bool = False, tcp: bool = False) -> OpenVpn:
         """Start a client with a certificate for the common name `name`; `lines` are added to its configuration.
 
         Clients share a namespace, each with a tun device of its own, unless `alone` gives it one by itself (then
@@ -245,7 +288,8 @@ class Lab:
         else:
             namespace = self._shared = self._shared or self._namespace("clients")
         number = len(self._processes)
-        remote = f"remote {SERVER_ADDRESS6} {PORT} udp6" if ipv6 else f"remote {SERVER_ADDRESS} {PORT} udp"
+        protocol = "tcp-client" if tcp else "udp"
+        remote = f"remote {SERVER_ADDRESS6} {PORT} udp6" if ipv6 else f"remote {SERVER_ADDRESS} {PORT} {protocol}"
         config = [
             *("client", f"dev tun{number}", remote, "nobind", "verb 3", "disable-dco", "remote-cert-tls server"),
             *("connect-retry 1 1", "server-poll-timeout 30", "explicit-exit-notify 1"),
