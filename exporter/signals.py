@@ -40,7 +40,7 @@ class Signals:
         def run() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001  # handed to whoever asks the future
+            except BaseException as error:  # noqa: BLE001  # handed to the caller, through the future
                 future.set_exception(error)
             self._wake()
 
@@ -48,7 +48,7 @@ class Signals:
         return future
 
     def _wake(self) -> None:
-        # It fails if the buffer is full, so that `next` returns anyway, and if nobody waits any more.
+        # It fails if the buffer is full, so that `next` returns anyway, and if it is no longer called.
         with contextlib.suppress(OSError):
             self._writing.send(bytes([WOKEN]))
 

@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
 
 
 class CollectorThread:
-    """Runs the collects of one collector; who asks while one is under way gets the same outcome.
+    """Runs the collects of one collector; callers that ask while one is under way get the same outcome.
 
     The thread starts with the first collect and is a daemon: a collect that hangs costs this one thread.
     """

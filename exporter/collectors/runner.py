@@ -34,7 +34,7 @@ SUCCESS: Final = Metric(
 
 
 _STOP_WITHIN: Final = 1.0  # seconds; what hangs for longer is left behind: its threads are daemons
-_TIMEOUT: Final = 20.0  # seconds for a gathering, if nobody says how long the client waits
+_TIMEOUT: Final = 20.0  # seconds for a gathering, if it is not known how long the client waits
 
 
 class Runner:

@@ -30,7 +30,7 @@ class Metric(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """The unit that the name ends with, as OpenMetrics wants it told; empty if it has none."""
+        """The unit at the end of the name, for OpenMetrics' # UNIT; empty if there is none."""
         last = self.name.removesuffix("_total").rpartition("_")[2]
         return last if last in _UNITS else ""
 

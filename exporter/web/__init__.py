@@ -1,1 +1,1 @@
-"""The HTTP side: knows how to serve a page, not what is on it."""
+"""The HTTP side: how a page is served, not what is on it."""

@@ -1,4 +1,4 @@
-"""basic_auth_users: passwords against bcrypt hashes, without telling who has one."""
+"""basic_auth_users: passwords against bcrypt hashes, without revealing which users exist."""
 
 import base64
 import binascii
@@ -68,7 +68,7 @@ class Authenticator:
         known = self._hashes.get(given.user)
         hashed = known or self._in_order[int.from_bytes(self._digest(given.user)[:8], "big") % len(self._in_order)]
         with self._one_at_a_time:
-            result = self.remembered(given)  # perhaps just found by whoever was before us
+            result = self.remembered(given)  # perhaps found by the caller before
             if result is None:
                 result = _matches(given.password, hashed) and known is not None
         self._remember(given, result=result)

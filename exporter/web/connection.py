@@ -16,7 +16,7 @@ from exporter.web.tls import Tls, alternative_names
 _READ: Final = selectors.EVENT_READ
 _WRITE: Final = selectors.EVENT_WRITE
 _CHUNK: Final = 16 * 1024
-_MAX_WRITES: Final = 16  # chunks per turn, so that a client who reads fast does not keep the others waiting
+_MAX_WRITES: Final = 16  # chunks per turn, so that a client that reads fast does not keep the others waiting
 _WRITE_CHUNK: Final = 64 * 1024
 _WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -32,7 +32,7 @@ class Phase(Enum):
 
 
 class ClosedError(Exception):
-    """The connection is over; the message says why, for the log."""
+    """The connection is over; the message is the reason, for the log."""
 
 
 class Connection:
@@ -65,7 +65,7 @@ class Connection:
 
     def handshake(self) -> bool:
         """Go on with the TLS handshake; return whether it is done. Raises ClosedError."""
-        assert self.tls  # noqa: S101  # the phase says so
+        assert self.tls  # noqa: S101  # or the phase would be another
         try:
             if not isinstance(self.sock, ssl.SSLSocket):
                 if self._speaks_http():
@@ -86,7 +86,7 @@ class Connection:
         return True
 
     def _speaks_http(self) -> bool:
-        """Return whether the client begins in plain HTTP; it is told so, which no TLS library would."""
+        """Return whether the client begins in plain HTTP; explain it to the client then, as no TLS library would."""
         start = self.sock.recv(8, socket.MSG_PEEK)
         if not start.startswith((b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")):
             return False
@@ -116,7 +116,7 @@ class Connection:
             raise ClosedError(str(error)) from None
 
     def _has_more(self) -> bool:
-        """Return whether TLS has decrypted more than was read, which the selector does not know."""
+        """Return whether TLS has decrypted more than was read, which the selector does not see."""
         return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
 
     def send(self, parts: Iterable[bytes]) -> None:

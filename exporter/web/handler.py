@@ -1,4 +1,4 @@
-"""From a request to its answer: who may ask, what there is, and which thread does the work."""
+"""From a request to its answer: authentication, routing, and the thread that does the work."""
 
 import logging
 import threading
@@ -122,7 +122,7 @@ class Handler:
                 job()
             except Exception:  # noqa: BLE001  # logged whole; the client gets an answer
                 _log.exception("cannot answer a request")
-                finish(plain(500, "the page could not be made; the log says why"))
+                finish(plain(500, "the page could not be made; see the log"))
 
         if not workers.submit(guarded):
             finish(plain(503, "too many requests are waiting, try again later", ("Retry-After", "1")))
@@ -178,7 +178,7 @@ class Handler:
                 each(response)
 
         def make() -> None:
-            waiting = self._take_waiting(form)  # who comes from now on waits for the next page
+            waiting = self._take_waiting(form)  # clients that come from now on wait for the next page
             response = self._page(form)
             for each in waiting:
                 each(response)

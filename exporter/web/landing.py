@@ -113,7 +113,7 @@ def _servers(rows: Sequence[ServerRow]) -> str:
         ("Server", "Management", "Status file", "Clients#"),
         ((_cell(row.name, "name"), management(row.management_up), status(row.status), _number(row.clients))
          for row in rows),
-        "The configuration names none.",
+        "None is configured or found.",
     )  # fmt: skip
 
 

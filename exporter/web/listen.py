@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import selectors
 import socket
 import stat
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,12 +22,12 @@ class Listener(NamedTuple):
 
     socket: socket.socket
     name: str  # for the log
-    is_local: bool = False  # a unix socket: whoever may connect is on this host, and TLS is left to the proxy
+    is_local: bool = False  # a unix socket: its clients are on this host, and TLS is left to the proxy
     made: str = ""  # the unix socket's file, if it is ours to remove
 
 
 def listen(address: Address | UnixAddress) -> Listener:
-    """Bind and listen. Raises RefusedError if the system says no."""
+    """Bind and listen. Raises RefusedError if the system refuses."""
     try:
         return _unix(address) if isinstance(address, UnixAddress) else _tcp(address)
     except OSError as error:
@@ -35,7 +38,7 @@ def listen(address: Address | UnixAddress) -> Listener:
 
 
 def wrap(listening: socket.socket) -> Listener:
-    """Take a socket that somebody else has bound."""
+    """Take a socket that is bound already."""
     listening.setblocking(False)
     if listening.family == socket.AF_UNIX:
         return Listener(listening, f"unix:{listening.getsockname()}", is_local=True)
@@ -95,3 +98,40 @@ def close(listener: Listener) -> None:
     if listener.made:
         with contextlib.suppress(OSError):
             os.unlink(listener.made)
+
+
+class ListenerSet:
+    """The sockets that a server listens on; called by the server's thread only, once that runs."""
+
+    def __init__(self, listeners: Iterable[Listener], selector: selectors.BaseSelector) -> None:
+        self._listeners = list(listeners)
+        self._selector = selector
+        self._paused: dict[Listener, Callable[[], None]] = {}
+
+    def open(self, accept: Callable[[Listener], None]) -> None:
+        """Have `accept` called by the selector's owner whenever a client waits."""
+        for listener in self._listeners:
+            self._selector.register(listener.socket, selectors.EVENT_READ, partial(accept, listener))
+
+    def pause(self, listener: Listener) -> None:
+        """Let clients wait until `resume`; a socket that cannot be accepted from would be ready again and again."""
+        self._paused[listener] = self._selector.unregister(listener.socket).data
+
+    def resume(self) -> None:
+        """End all pauses."""
+        while self._paused:
+            listener, accept = self._paused.popitem()
+            self._selector.register(listener.socket, selectors.EVENT_READ, accept)
+
+    def close(self) -> None:
+        """Listen no more."""
+        for listener in self._listeners:
+            with contextlib.suppress(KeyError):  # paused, or never opened
+                self._selector.unregister(listener.socket)
+            close(listener)
+        self._paused.clear()
+
+    @property
+    def names(self) -> list[str]:
+        """The addresses, for the log."""
+        return [listener.name for listener in self._listeners]

@@ -20,7 +20,7 @@ class WebState(NamedTuple):
     config: WebConfig = WebConfig()
     material: Material | None = None
     tls: Tls | None = None
-    authenticator: Authenticator | None = None  # None: everybody may read everything
+    authenticator: Authenticator | None = None  # None: no password is needed
     limiter: RateLimiter | None = None
 
 

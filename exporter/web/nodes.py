@@ -33,7 +33,7 @@ def flag(node: yaml.Node) -> bool:
 
 
 def one_of(values: Mapping[str, str] | tuple[str, ...], what: str) -> Callable[[yaml.Node], str]:
-    """Return a reader that takes these values only; `what` says what they are."""
+    """Return a reader that takes these values only; `what` describes them."""
 
     def read(node: yaml.Node) -> str:
         value = text(node)

@@ -25,9 +25,9 @@ def read_query(request: Request, known: Collection[str]) -> Query:
 
 
 def _timeout(request: Request) -> float | None:
-    """Return the seconds in which the page must be made; None if Prometheus does not say how long it waits.
+    """Return the seconds in which the page must be made; None if the request does not tell how long Prometheus waits.
 
-    Of what it says, half a second is left for rendering and the way back; of less than five seconds, a tenth.
+    Half a second of that is left for rendering and the way back; of less than five seconds, a tenth.
     """
     try:
         seconds = float(request.headers.get("x-prometheus-scrape-timeout-seconds", ""))

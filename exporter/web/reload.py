@@ -1,4 +1,4 @@
-"""Reading all configuration again while running: what is broken leaves the old in force, and is told of."""
+"""Reading all configuration again while running; if it is broken, the old one stays in force, with a log line."""
 
 import logging
 import threading

@@ -15,7 +15,7 @@ from typing import Final
 from exporter.logs import StateLog
 from exporter.web.connection import ClosedError, Connection, Phase
 from exporter.web.handler import Handler
-from exporter.web.listen import Listener, close
+from exporter.web.listen import Listener, ListenerSet
 from exporter.web.live import LiveWebConfig
 from exporter.web.request import BadRequestError, Request, take_request
 from exporter.web.response import Response, encode, plain
@@ -38,15 +38,15 @@ class Server:
     """Serves listening sockets from one thread.
 
     The number of connections is bounded: if there are too many, the one that has waited longest for its client is
-    closed in favour of a new one, first of those that were never served. So clients that say nothing keep nobody out.
+    closed in favour of a new one, first of those that were never served. So idle clients do not keep others out.
     """
 
     def __init__(self, listeners: Iterable[Listener], handler: Handler, live: LiveWebConfig) -> None:
         """Take sockets that listen already; nothing is accepted before `start`."""
-        self._listeners = list(listeners)
         self._handler = handler
         self._live = live
         self._selector = selectors.DefaultSelector()
+        self._listeners = ListenerSet(listeners, self._selector)
         self._connections: set[Connection] = set()
         self._max_connections = min(_MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._woken, self._waker = socket.socketpair()
@@ -60,16 +60,15 @@ class Server:
         for end in (self._woken, self._waker):
             end.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, self._do_calls)
-        for listener in self._listeners:
-            self._selector.register(listener.socket, selectors.EVENT_READ, partial(self._accept, listener))
-            _log.info("listening", extra={"fields": {"address": listener.name}})
+        self._listeners.open(self._accept)
+        for name in self._listeners.names:
+            _log.info("listening", extra={"fields": {"address": name}})
         self._thread.start()
 
     def stop(self, within: float) -> bool:
         """Accept no more, finish the answers under way; return whether that was done in time."""
         if not self._thread.is_alive():
-            for listener in self._listeners:
-                close(listener)
+            self._listeners.close()
             return True
         self._call(partial(self._start_stop, time.monotonic() + within))
         self._thread.join(within + 0.5)
@@ -126,9 +125,7 @@ class Server:
 
     def _start_stop(self, stop_by: float) -> None:
         self._stop_by = stop_by
-        for listener in self._listeners:
-            self._selector.unregister(listener.socket)
-            close(listener)
+        self._listeners.close()
         for connection in list(self._connections):
             connection.close_after = True
             if connection.phase in (Phase.HANDSHAKE, Phase.READING):
@@ -140,9 +137,12 @@ class Server:
                 sock, _address = listener.socket.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # no descriptor or memory left, or the client has gone again
+            except ConnectionError:
+                continue  # the client has gone again
+            except OSError as error:  # no descriptor or memory is left
                 if not self._evict():
                     self._state_log.problem("accept", f"cannot accept connections: {error.strerror}")
+                    self._listeners.pause(listener)
                 return
             self._state_log.resolved("accept", "connections are accepted again")
             if len(self._connections) >= self._max_connections and not self._evict():
@@ -168,6 +168,7 @@ class Server:
         self._selector.register(connection.sock, connection.interest, connection)
 
     def _sweep(self, now: float) -> None:
+        self._listeners.resume()
         tls = self._live.current.tls
         for connection in list(self._connections):
             if connection.phase is not Phase.ANSWERING and now > connection.deadline:
@@ -257,4 +258,4 @@ class Server:
         else:
             connection.phase = Phase.READING
             connection.deadline = time.monotonic() + (_HEAD if connection.buffer else _IDLE)
-            self._read(connection)  # the next request may be here already, where the selector does not see it
+            self._read(connection)  # the next request may have been read already, unseen by the selector

@@ -1,4 +1,4 @@
-"""systemd: sockets that it hands over, and what it wants to be told."""
+"""systemd: the sockets that it hands over, and its notifications."""
 
 import contextlib
 import logging

@@ -122,7 +122,7 @@ def _choose_ciphers(context: ssl.SSLContext, settings: TlsSettings) -> None:
         set_groups = getattr(context, "set_groups", None)  # since Python 3.15
         if set_groups is None:
             raise BadInputError(
-                "this Python can be told of one curve only; give one in curve_preferences, or none for OpenSSL's own"
+                "this Python can set one curve only; give one in curve_preferences, or none for OpenSSL's own choice"
             )
         set_groups(":".join(CURVES[curve] for curve in settings.curves))
 

@@ -63,7 +63,7 @@ def test_overview() -> None:
 def test_nothing_to_show() -> None:
     page = landing_page(overview([], []), "/metrics", "1", "abc").decode()
     assert "There is none in this IPC namespace." in page
-    assert "The configuration names none." in page
+    assert "None is configured or found." in page
     assert "None is switched on." in page
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import gzip
 import http.client
+import os
+import resource
 import signal
 import socket
 import threading
@@ -141,6 +143,33 @@ def test_idle_connections_keep_nobody_out() -> None:
             time.sleep(0.05)
         assert descriptors(program) <= before + 2
         assert program.stop() == 0
+
+
+def test_without_descriptors_it_waits_and_goes_on() -> None:
+    """Connections stay in line, no processor time is burnt, one line is logged; then they are served."""
+    with running("--collector.disable-defaults", "--collector.limits") as program:
+        program.page()
+        time.sleep(0.5)  # until the connection of that is gone
+        limits = resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE)
+        lowest = max(int(path.name) for path in Path(f"/proc/{program.process.pid}/fd").iterdir()) + 1
+        resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        with connect(program) as client:
+            client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.settimeout(1.5)
+            before = processor_time(program)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            assert processor_time(program) - before < 0.5
+            resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, limits)
+            client.settimeout(10)
+            assert client.recv(12) == b"HTTP/1.1 200"
+        assert program.stop() == 0
+        assert len([line for line in program.log if "cannot accept connections: Too many open files" in line]) == 1
+
+
+def processor_time(program: Program) -> float:
+    fields = Path(f"/proc/{program.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def descriptors(program: Program) -> int:
