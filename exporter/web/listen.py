@@ -126,7 +126,7 @@ class ListenerSet:
     def close(self) -> None:
         """Listen no more."""
         for listener in self._listeners:
-            with contextlib.suppress(KeyError):  # paused, or never opened
+            with contextlib.suppress(KeyError, ValueError):  # paused, never opened, or closed already
                 self._selector.unregister(listener.socket)
             close(listener)
         self._paused.clear()
