@@ -10,7 +10,7 @@ from exporter.check.rights import Identity
 from exporter.discovery.access import Access
 from exporter.sysv.ids import group_name, user_name
 
-TMPFILES: Final = "/etc/tmpfiles.d/openvpn-mq-exporter.conf"
+TMPFILES: Final = "/etc/tmpfiles.d/openvpn-mq-exporter-access.conf"
 
 _VOLATILE: Final = (Path("/run"), Path("/var/run"))  # empty after a reboot, so that a chmod would not last
 _HOMES: Final = (Path("/root"), Path("/home"))  # nobody else has any business there: move the file

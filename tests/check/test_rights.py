@@ -16,10 +16,17 @@ from exporter.check.remedies import TMPFILES, remedies
 from exporter.check.rights import Identity, by_modes, identity, try_as
 from exporter.discovery.access import Access, Source
 from tests.check.conftest import proc_of, run
+from tests.support.folders import open_folder
 from tests.support.needs import NOBODY, need, need_nobody, need_root
 from tests.support.openvpn import Lab, OpenVpn, wait_until
 
 NOBODYS = Identity("nobody", NOBODY, NOBODY, (NOBODY,))
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -82,13 +89,10 @@ def test_an_unprivileged_user_and_the_commands_that_help(server: OpenVpn, tmp_pa
     assert run(procfs, "--as=root", "--format=json").json()["openvpn"]["instances"][0]["mode"] == "server"
 
 
-def test_without_root_it_says_what_it_cannot_know(server: OpenVpn, tmp_path: Path) -> None:
+def test_without_root_it_says_what_it_cannot_know(server: OpenVpn, shared: Path) -> None:
     """As nobody itself: its own rights are tried; those of others are judged by what can be seen."""
     need_nobody()
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents[:3]:
-        folder.chmod(0o755)
-    procfs = proc_of(tmp_path / "proc", server.process.pid)
+    procfs = proc_of(shared / "proc", server.process.pid)
     as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all"]
     program = [sys.executable, "-m", "exporter.check", f"--path.procfs={procfs}"]
     done = subprocess.run([*as_nobody, *program], capture_output=True, text=True, check=False)
@@ -98,14 +102,13 @@ def test_without_root_it_says_what_it_cannot_know(server: OpenVpn, tmp_path: Pat
     assert "config      denied" in done.stdout
 
 
-def test_the_exporter_that_runs_is_judged_as_it_runs(tmp_path: Path) -> None:
+def test_the_exporter_that_runs_is_judged_as_it_runs(shared: Path, tmp_path: Path) -> None:
     """With CAP_DAC_READ_SEARCH its user reads what the modes deny to it."""
     need_nobody()
-    program = tmp_path / "openvpn-mq-exporter"
+    program = shared / "openvpn-mq-exporter"
     program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
-    for folder in (program, tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
-    closed = tmp_path / "closed"
+    program.chmod(0o755)
+    closed = shared / "closed"
     closed.write_text("x")
     closed.chmod(0o600)
     source = Source("config", str(closed), closed)

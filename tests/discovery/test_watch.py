@@ -20,6 +20,7 @@ from exporter.discovery.instance import Instance
 from exporter.discovery.watch import KEEP, Found
 from exporter.errors import BadInputError
 from tests.discovery.hosts import Host
+from tests.support.folders import open_folder
 from tests.support.needs import need, need_root
 from tests.support.openvpn import wait_until
 
@@ -32,6 +33,15 @@ def host(tmp_path: Path) -> Host:
     host = Host(tmp_path)
     host.file("/var/log/journal/0123/system.journal")
     return host
+
+
+@pytest.fixture
+def open_host() -> Iterator[Host]:
+    """A host whose files anybody may reach."""
+    with open_folder() as folder:
+        host = Host(folder)
+        host.file("/var/log/journal/0123/system.journal")
+        yield host
 
 
 @contextlib.contextmanager
@@ -201,15 +211,13 @@ def test_hidden_processes_are_a_fault_with_a_remedy(host: Host) -> None:
     assert "`servers`" in discovery.fault
 
 
-def test_what_cannot_be_read_is_counted_and_logged_once(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_read_is_counted_and_logged_once(open_host: Host, caplog: pytest.LogCaptureFixture) -> None:
     """As nobody: the folder of the status file is closed, the log is not there yet."""
     need_root()
+    host = open_host
     run(host, SERVER + "status /run/closed/st\nlog /var/log/vpn.log\nca /etc/ca\n")
     host.file("/run/closed/st").parent.chmod(0o710)
     host.file("/etc/ca", mode=0o600)
-    for folder in (host.root, *host.root.parents):
-        if folder.stat().st_mode & 0o001 == 0:
-            folder.chmod(folder.stat().st_mode | 0o011)  # pytest's folders are root's alone
     discovery = host.discovery()
     caplog.set_level(logging.INFO)
     with as_nobody():
