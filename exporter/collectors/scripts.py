@@ -13,9 +13,9 @@ from exporter.config.model import Config, OpenVpnServer
 from exporter.discovery.instance import Instance
 from exporter.exposition.families import Metric
 from exporter.openvpn.hookrecord import HOOK_NAMES
+from exporter.process_events.child import Failure
 from exporter.process_events.connector import UnavailableError
 from exporter.process_events.naming import match
-from exporter.process_events.tracker import Failure
 from exporter.process_events.watcher import Watcher
 
 _log = logging.getLogger(__name__)

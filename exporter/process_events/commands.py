@@ -25,6 +25,7 @@ class Commands(NamedTuple):
     scripts: tuple[Script, ...]
     complete: bool  # False: not all of the configuration could be read
     plugins: bool
+    server: bool = False  # a server runs `up` and `route-up` before all others
 
 
 def hooks_of(words: Sequence[str], commands: Commands) -> frozenset[str]:

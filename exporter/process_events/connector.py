@@ -53,8 +53,8 @@ class Connector:
             raise
         self._drops = 0
 
-    def watch(self, parents: frozenset[int]) -> None:
-        """Report the children of these processes from now on, and the ends of the processes themselves."""
+    def watch(self, parents: frozenset[int] | None) -> None:
+        """Report the children of these processes from now on, and the ends of the processes themselves; None: all."""
         program = build(parents)
         instructions = ctypes.create_string_buffer(encode(program))
         self._socket.setsockopt(

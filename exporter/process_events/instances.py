@@ -2,14 +2,19 @@
 
 import contextlib
 import shutil
+import time
 from collections import defaultdict
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from exporter.discovery.finder import read_text
 from exporter.discovery.instance import Instance
+from exporter.discovery.merge import read_options
+from exporter.process_events.child import Process
 from exporter.process_events.commands import Commands
 from exporter.process_events.executions import Execution, Executions, Program
-from exporter.process_events.tracker import Process
 
 # Programs that everybody executes are not marked, so that nobody pays for that.
 _COMMON: Final = frozenset(map(PurePosixPath, ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin")))
@@ -24,7 +29,7 @@ class Scripts:
         self._runs: Executions | None = None
         with contextlib.suppress(OSError):
             self._starts, self._runs = Executions(), Executions()
-        self._paths: set[str] = set()
+        self._since: dict[str, int] = {}  # when each path was marked, in nanoseconds of CLOCK_MONOTONIC
         self.refresh()
 
     @property
@@ -40,6 +45,12 @@ class Scripts:
         """Return the scripts that have been executed since the last call."""
         return self._runs.read() if self._runs else []
 
+    def prepare(self, words: Sequence[str], folder: str | None) -> None:
+        """Mark the scripts of an OpenVPN that has just started, before all is known of it: its `up` is about to run."""
+        options = read_options(words, PurePosixPath(folder) if folder else None, partial(read_text, Path("/")))
+        for script in options.scripts:
+            self._mark(script.path)
+
     def process(self, instance: Instance, server: str) -> Process:
         """Return what is to be known of an OpenVPN to follow its scripts, which are marked from now on."""
         process, options = instance.process, instance.options
@@ -48,7 +59,7 @@ class Scripts:
             script._replace(path=PurePosixPath(path) if path else None)
             for script, path in zip(options.scripts, paths, strict=True)
         )
-        commands = Commands(scripts, complete=not options.faults, plugins=bool(options.plugins))
+        commands = Commands(scripts, not options.faults, bool(options.plugins), options.mode == "server")
         programs: dict[Program, set[str]] = defaultdict(set)
         marked = 0
         for script in scripts:
@@ -57,15 +68,16 @@ class Scripts:
                 programs[program].add(script.hook)
                 marked += 1
         told = commands.complete and marked == len(scripts) == len(programs)
+        since = max((self._since[str(script.path)] for script in scripts), default=0) if told else None
         hooks = {program: frozenset(hooks) for program, hooks in programs.items()}
-        return Process(process.pid, process.start_ticks, server, process.argv, commands, hooks, told)
+        return Process(process.pid, process.start_ticks, server, process.argv, commands, hooks, since)
 
     def refresh(self) -> None:
         """Mark programs that have been replaced since."""
         program = shutil.which("openvpn") or _OPENVPN
         if self._starts:
             self._starts.mark(program)
-        for path in self._paths:
+        for path in self._since:
             if self._runs:
                 self._runs.mark(path)
 
@@ -79,5 +91,7 @@ class Scripts:
     def _mark(self, path: PurePosixPath | None) -> Program | None:
         if path is None or path.parent in _COMMON or self._runs is None:
             return None
-        self._paths.add(str(path))
-        return self._runs.mark(str(path))
+        program = self._runs.mark(str(path))
+        if program:
+            self._since.setdefault(str(path), time.monotonic_ns())
+        return program

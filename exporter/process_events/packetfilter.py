@@ -28,30 +28,27 @@ class Instruction(NamedTuple):
     operand: int
 
 
-def build(parents: frozenset[int]) -> list[Instruction]:
+def build(parents: frozenset[int] | None) -> list[Instruction]:
     """Return the program: forks and exits of the children of `parents`, their own exits, and the kernel's answers.
+
+    None: forks and exits of all processes.
 
     An exit without a parent passes too: the kernel leaves the parent out if it was faster to collect the status.
     Threads never pass. Raises ValueError for more processes than MOST_PIDS.
     """
-    if len(parents) > MOST_PIDS:
-        raise ValueError(f"{len(parents)} processes are more than {MOST_PIDS}")
-    pids = sorted(parents)
-    fork = [
-        *_equal(messages.FORK_CHILD_PID, messages.FORK_CHILD_TGID),
-        *_any_of(messages.FORK_PARENT_TGID, pids),
-        _return(_DROP),
-    ]
-    end = [
-        *_equal(messages.EXIT_PID, messages.EXIT_TGID),
-        *_any_of(messages.EXIT_PARENT_TGID, [0, *pids]),
-        *_any_of(messages.EXIT_PID, pids),
-        _return(_DROP),
-    ]
+    pids = sorted(parents or ())
+    if len(pids) > MOST_PIDS:
+        raise ValueError(f"{len(pids)} processes are more than {MOST_PIDS}")
+    fork = _equal(messages.FORK_CHILD_PID, messages.FORK_CHILD_TGID)
+    end = _equal(messages.EXIT_PID, messages.EXIT_TGID)
+    if parents is not None:
+        fork += _any_of(messages.FORK_PARENT_TGID, pids)
+        end += _any_of(messages.EXIT_PARENT_TGID, [0, *pids]) + _any_of(messages.EXIT_PID, pids)
+    others = _PASS if parents is None else _DROP
     return [
         Instruction(_LOAD, 0, 0, messages.WHAT),
-        *_if_event(messages.FORK, fork),
-        *_if_event(messages.EXIT, end),
+        *_if_event(messages.FORK, [*fork, _return(others)]),
+        *_if_event(messages.EXIT, [*end, _return(others)]),
         *_if_event(messages.NONE, [_return(_PASS)]),
         _return(_DROP),
     ]

@@ -49,12 +49,6 @@ class Processes:
         fields = rest.split()
         return Stat(name.partition(" (")[2], fields[0], int(fields[1]), int(fields[19]))
 
-    def unit(self, pid: int) -> str | None:
-        """Return the systemd unit that the process belongs to."""
-        data = self._read(pid, "cgroup") or b""
-        parts = [part for line in os.fsdecode(data).splitlines() for part in line.split("/")]
-        return next((part for part in reversed(parts) if part.endswith(".service")), None)
-
     def folder(self, pid: int) -> str | None:
         """Return the working folder; None if this process may not know it."""
         try:

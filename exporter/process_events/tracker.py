@@ -1,39 +1,27 @@
 """Follows the children of OpenVPN's processes from their fork to their end: events in, runs of scripts out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
 
-from exporter.process_events.commands import OTHER, Commands, hooks_of
+from exporter.process_events.child import (
+    LATE,
+    LOOKS,
+    NOT_EXECUTABLE,
+    Child,
+    Failure,
+    Process,
+    due,
+    failure,
+    is_told,
+    may_be_script,
+)
+from exporter.process_events.commands import OTHER, hooks_of
 from exporter.process_events.executions import Execution, Program
 from exporter.process_events.messages import Exit, Fork
 
-Failure = Literal["exit_status", "signal", "not_executable"]
-
-# When a child is looked at, in nanoseconds after its fork. OpenVPN executes the script within a millisecond, and the
-# shortest script then runs for a third of one; a child that has executed nothing by the last look is a plugin's, or
-# OpenVPN itself, gone into the background.
-_LOOKS: Final = tuple(
-    int(milliseconds * 1e6) for milliseconds in (0.25, 0.45, 0.65, 0.9, 1.2, 1.6, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512)
-)
-_LATE: Final = 8  # the place of the first look if executions are reported: it is for scripts that take their time
-_SURE: Final = 16_000_000  # nanoseconds after the fork: what has not executed anything by then is no script
-_NOT_EXECUTABLE: Final = 127  # what OpenVPN's child ends with if the script cannot be executed
-_DEFERRED: Final = 2
+_STARTING: Final = ("up", "route-up")  # in this order
 _SECOND: Final = 1e9  # nanoseconds
-
-
-class Process(NamedTuple):
-    """An OpenVPN process."""
-
-    pid: int
-    start_ticks: int  # when it began, in clock ticks after boot; 0: not yet known
-    server: str
-    words: tuple[str, ...]  # its command line
-    commands: Commands
-    programs: Mapping[Program, frozenset[str]]  # the hooks of each script whose execution is reported
-    told: bool  # whether every script's execution is reported, and tells its hook
 
 
 class Sink(Protocol):
@@ -44,17 +32,6 @@ class Sink(Protocol):
 
     def ended(self, server: str, hook: str, seconds: float, failure: Failure | None) -> None:
         """Take the end of a script that `started` was told of."""
-
-
-@dataclass(slots=True)
-class _Child:
-    """A process that OpenVPN has forked."""
-
-    parent: Process
-    began: int  # nanoseconds of CLOCK_MONOTONIC
-    hook: str | None = None  # None: not known, or no script
-    looks: int | None = 0  # so many were in vain; None: none is needed any more
-    looked_at: int = 0  # nanoseconds after the fork, when it had not executed anything
 
 
 class Tracker:
@@ -73,9 +50,11 @@ class Tracker:
         self._broken = broken
         self._executions: list[Execution] = []  # of children that have not ended
         self._processes: dict[int, Process] = {}
-        self._children: dict[int, _Child] = {}
-        self._to_look_at: dict[int, _Child] = {}
-        self._up: set[int] = set()  # pids of OpenVPN processes whose last `up` or `down` was `up`
+        self._children: dict[int, Child] = {}
+        self._to_look_at: dict[int, Child] = {}
+        self._started: dict[
+            int, set[str]
+        ] = {}  # by OpenVPN process: which of `up`, `route-up` ran since the last `down`
         self._blocked: Counter[str] = Counter()  # nanoseconds
 
     @property
@@ -86,7 +65,7 @@ class Tracker:
     def adopt(self, process: Process, *, is_up: bool) -> None:
         """Follow an OpenVPN process, or know more of it; `is_up`: it has run its `up` script already."""
         if is_up:
-            self._up.add(process.pid)
+            self._started[process.pid] = set(_STARTING)
         self._processes[process.pid] = process
         for child in self._children.values():
             if child.parent.pid == process.pid:
@@ -95,7 +74,7 @@ class Tracker:
     def release(self, pid: int, at: int) -> None:
         """Forget an OpenVPN process that has ended; its script, if one runs, goes on without anybody who waits."""
         process = self._processes.pop(pid, None)
-        self._up.discard(pid)
+        self._started.pop(pid, None)
         if process is None:
             return
         for child_pid, child in [item for item in self._children.items() if item[1].parent.pid == pid]:
@@ -108,7 +87,7 @@ class Tracker:
         """Take a child whose fork was not seen."""
         process = self._processes.get(parent)
         if process and pid not in self._children and tuple(words) != process.words:
-            self._children[pid] = child = _Child(process, began)
+            self._children[pid] = child = Child(process, began)
             self._identify(child, words)
 
     def lose(self, pids: Iterable[int], now: int) -> None:
@@ -116,11 +95,20 @@ class Tracker:
         for pid in pids:
             self._forget(pid, now)
 
+    def follows(self, event: Fork | Exit) -> bool:
+        """Return whether the event is of an OpenVPN process or of its child."""
+        if isinstance(event, Fork):
+            return event.parent in self._processes
+        return event.pid in self._children or event.pid in self._processes
+
     def fork(self, event: Fork) -> None:
         """Take the fork of a child."""
         process = self._processes.get(event.parent)
-        if process:
-            child = _Child(process, event.at, looks=_LATE if process.told else 0)
+        if process and event.pid in self._children:
+            self._children[event.pid].began = event.at  # it has been found before its report was read
+        elif process:
+            child = Child(process, event.at)
+            child.looks = LATE if is_told(child) else 0
             self._children[event.pid] = self._to_look_at[event.pid] = child
 
     def exit(self, event: Exit) -> None:
@@ -139,31 +127,31 @@ class Tracker:
             self._sink.started(server, hook)
         spent = max(0, event.at - child.began)
         self._blocked[server] += spent
-        self._sink.ended(server, hook, spent / _SECOND, _failure(hook, code, number))
+        self._sink.ended(server, hook, spent / _SECOND, failure(hook, code, number))
 
     def next_look(self) -> int | None:
         """Return when a child is to be looked at next; None if none is."""
-        return min((_due(child) for child in self._to_look_at.values()), default=None)
+        return min((due(child) for child in self._to_look_at.values()), default=None)
 
     def due(self, now: int) -> list[int]:
         """Return the pids of the children that are to be looked at now."""
-        return [pid for pid, child in self._to_look_at.items() if _due(child) <= now] if self._to_look_at else []
+        return [pid for pid, child in self._to_look_at.items() if due(child) <= now] if self._to_look_at else []
 
     def looked(self, pid: int, words: Sequence[str] | None, now: int) -> None:
         """Take a child's command line as of now; None if it is gone."""
         child = self._to_look_at.get(pid)
         if child is None or words is None:
             if child:
-                child.looks = len(_LOOKS) - 1  # its end is on its way
+                child.looks = len(LOOKS) - 1  # its end is on its way
             return
         if words and tuple(words) != child.parent.words:
             del self._to_look_at[pid]
             self._identify(child, words)
             return
         child.looked_at = now - child.began
-        child.looks = next((place for place, after in enumerate(_LOOKS) if after > child.looked_at), None)
+        child.looks = next((place for place, after in enumerate(LOOKS) if after > child.looked_at), None)
         if child.looks is None:
-            child.looks = len(_LOOKS)
+            child.looks = len(LOOKS)
             del self._to_look_at[pid]
 
     def children(self) -> list[int]:
@@ -188,7 +176,7 @@ class Tracker:
         if child.hook:
             self._blocked[child.parent.server] += max(0, at - child.began)
 
-    def _identify(self, child: _Child, words: Sequence[str]) -> None:
+    def _identify(self, child: Child, words: Sequence[str]) -> None:
         parent = child.parent
         child.looks = None
         hooks = hooks_of(words, parent.commands)
@@ -200,28 +188,32 @@ class Tracker:
         """Of hooks that look alike, return the one that it is."""
         hook = next(iter(hooks)) if len(hooks) == 1 else OTHER
         if hooks == {"up", "down"}:
-            hook = "down" if parent.pid in self._up else "up"
-        if hook == "up":
-            self._up.add(parent.pid)
+            hook = "down" if "up" in self._started.get(parent.pid, ()) else "up"
+        if hook in _STARTING:
+            self._started.setdefault(parent.pid, set()).add(hook)
         elif hook == "down":
-            self._up.discard(parent.pid)
+            self._started.pop(parent.pid, None)
         return hook
 
-    def _hook_at_end(self, child: _Child, pid: int, code: int) -> str | None:
+    def _hook_at_end(self, child: Child, pid: int, code: int) -> str | None:
         """Return the hook of a child that has ended, even before its command line was read; None if it is no script."""
         parent = child.parent
-        if child.hook is None and not _may_be_script(child, code):
+        if child.hook is None and not may_be_script(child, code):
             return None
-        if child.hook is None and code == _NOT_EXECUTABLE and (broken := self._broken(parent)):
+        if child.hook is None and code == NOT_EXECUTABLE and (broken := self._broken(parent)):
             return self._choose(parent, frozenset(broken))
         program = self._program(parent, pid, child.hook)
         if child.hook:
             return child.hook
         if program:
             return self._choose(parent, parent.programs[program])
-        if parent.told:
+        if is_told(child):
             return None
-        return self._choose(parent, frozenset(script.hook for script in parent.commands.scripts) or frozenset({OTHER}))
+        hooks = {script.hook for script in parent.commands.scripts} or {OTHER}
+        for first in _STARTING if parent.commands.server else ():
+            if first in hooks - self._started.get(parent.pid, set()):
+                return self._choose(parent, frozenset({first}))
+        return self._choose(parent, frozenset(hooks))
 
     def _program(self, parent: Process, pid: int, hook: str | None) -> Program | None:
         """Return what a child has executed, of the scripts; `hook` if that is known."""
@@ -240,23 +232,3 @@ class Tracker:
         """Take that all events up to now have been given."""
         if not self._children:
             self._executions.clear()  # executed by somebody else
-
-
-def _due(child: _Child) -> int:
-    return child.began + _LOOKS[child.looks or 0]
-
-
-def _may_be_script(child: _Child, code: int) -> bool:
-    """Return whether a child that has ended before it was seen to execute anything may have been a script."""
-    commands = child.parent.commands
-    if child.looks is None or (commands.complete and not commands.scripts):
-        return False
-    return child.parent.told or code == _NOT_EXECUTABLE or child.looked_at < _SURE
-
-
-def _failure(hook: str, code: int, number: int) -> Failure | None:
-    if number:
-        return "signal"
-    if code == 0 or (code == _DEFERRED and hook == "auth-user-pass-verify"):
-        return None
-    return "not_executable" if code == _NOT_EXECUTABLE else "exit_status"

@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import Final
 
 from exporter.discovery.instance import Instance
+from exporter.process_events.child import Process
 from exporter.process_events.connector import Connector
 from exporter.process_events.instances import Scripts
-from exporter.process_events.messages import Exit, Fork, Message
+from exporter.process_events.messages import Answer, Exit, Fork, Message
 from exporter.process_events.procs import Processes, began
-from exporter.process_events.tracker import Process, Sink, Tracker
+from exporter.process_events.tracker import Sink, Tracker
 
 _log = logging.getLogger(__name__)
 
 _MILLISECOND: Final = 1_000_000  # nanoseconds
 _LOOK_EVERY: Final = 1000 * _MILLISECOND  # between looks for OpenVPN processes that have come or gone
 _ALL_EVERY: Final = 10  # looks: so often all processes are looked at, in between only new ones
-_SOON: Final = (4 * _MILLISECOND, 2 * _MILLISECOND, _MILLISECOND)  # the next looks after OpenVPN was executed, reversed
+# After OpenVPN was executed, all processes are reported for a while, as it may go into the background. Events of those
+# that are not known are kept until the new OpenVPN is, which is looked for at growing distances (reversed here).
+_WIDE: Final = 300 * _MILLISECOND
+_SOON: Final = tuple(distance * _MILLISECOND for distance in (128, 64, 32, 16, 8, 4, 2, 1))
+_MOST_UNCLAIMED: Final = 20_000
 _OLD: Final = 3000 * _MILLISECOND  # the age at which a process has run its `up` script
 
 
@@ -50,11 +55,13 @@ class Watcher:
         self._scripts = Scripts()
         self._tracker = Tracker(sink, self._scripts.executed, _broken)
         self._connector: Connector | None = None
-        self._watched: frozenset[int] = frozenset()
+        self._watched: frozenset[int] | None = frozenset()  # None: all processes
+        self._wide_until = 0
         self._lock = threading.Lock()
         self._looks = 0
         self._look_at = 0  # when to look for OpenVPN processes
         self._soon: list[int] = []  # distances of further looks
+        self._unclaimed: list[Fork | Exit] = []  # events of processes that may turn out to be an OpenVPN's
         self._others: set[int] = set()  # pids of processes that were none when they were last looked at
         self.lost = 0  # events that the kernel dropped
 
@@ -76,6 +83,7 @@ class Watcher:
     def connect(self) -> Connector:
         """Ask the kernel for its reports, once. Raises UnavailableError if it does not make them."""
         if self._connector is None:
+            self._watched = frozenset()
             self._connector = Connector(self._watched)
         return self._connector
 
@@ -94,13 +102,19 @@ class Watcher:
         connector = self.connect()
         now = time.monotonic_ns()
         if now >= self._look_at:
-            self._look_at = now + (self._soon.pop() if self._soon else _LOOK_EVERY)
-            self._look(now)
+            if self._soon:
+                self._look_at = now + self._soon.pop()
+                self._wide_until = now + _WIDE
+            else:
+                self._look_at = now + (_LOOK_EVERY if self._watched is not None else _WIDE)
+            self._look(connector, now)
         due = self._tracker.next_look()
         until = self._look_at if due is None else min(due, self._look_at)
         files = [connector.fileno(), *(starts.fileno() for starts in self._scripts.starts)]
         ready, _, _ = select.select(files, [], [], min(patience, max(0.0, (until - now) / 1e9)))
         if ready and self._scripts.openvpn_started():
+            self._wide_until = time.monotonic_ns() + _WIDE
+            self._filter()
             self._soon = list(_SOON)
             self._look_at = 0
         with self._lock:
@@ -114,7 +128,8 @@ class Watcher:
         try:
             for message in connector.read():
                 self._take(message)
-            self._tracker.settle()
+            if self._watched is not None:
+                self._tracker.settle()
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 connector.close()
@@ -128,18 +143,25 @@ class Watcher:
             self._find_children(set(self._tracker.processes))
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, Fork):
+        if isinstance(message, Answer):
+            return
+        if self._watched is None and not self._tracker.follows(message):
+            if len(self._unclaimed) < _MOST_UNCLAIMED:
+                self._unclaimed.append(message)
+        elif isinstance(message, Fork):
             self._tracker.fork(message)
-        elif isinstance(message, Exit):
+        else:
             self._tracker.exit(message)
-            if message.pid in self._watched:
+            if self._watched and message.pid in self._watched:
                 self._filter()
 
-    def _look(self, now: int) -> None:
+    def _look(self, connector: Connector, now: int) -> None:
         """Look for OpenVPN processes that have come or gone."""
         suspects = self._suspects()
         if suspects or any(self._gone(pid) for pid in self._tracker.processes):
-            self._filter(suspects)  # their children are reported from now on, while more is found out about them
+            self._filter(wide=True)  # while more is found out about them, and others may start
+            for pid in suspects - self._tracker.processes.keys():
+                self._scripts.prepare(self._processes.words(pid) or (), self._processes.folder(pid))
             instances = self._find()
             named = self._name(instances)
             current = {
@@ -149,10 +171,12 @@ class Watcher:
             }
             self._others |= suspects - current.keys()
             with self._lock:
+                self._read(connector)  # what those that have ended since did before
                 self._adopt(current, now)
             self._filter()
-        elif self._looks % _ALL_EVERY:
+        else:
             self._scripts.refresh()
+            self._filter()
 
     def _suspects(self) -> set[int]:
         """Return the pids of processes that may be OpenVPNs, and are not known; at times those that are known too."""
@@ -169,12 +193,18 @@ class Watcher:
 
     def _adopt(self, current: dict[int, Process], now: int) -> None:
         known = dict(self._tracker.processes)
-        new = {pid for pid in current if pid not in known or known[pid].start_ticks != current[pid].start_ticks}
+        # The start of a process that has gone into the background is not known yet.
+        same = {pid for pid in current if pid in known and known[pid].start_ticks in (0, current[pid].start_ticks)}
+        new = current.keys() - same
         for pid in known.keys() - current.keys() | known.keys() & new:
             self._tracker.release(pid, now)
         for pid, process in current.items():
             self._tracker.adopt(process, is_up=pid in new and now - began(process.start_ticks) > _OLD)
         self._find_children(new)
+        if new:
+            unclaimed, self._unclaimed = self._unclaimed, []
+            for message in unclaimed:
+                self._take(message)
         if new or known.keys() - current.keys():
             self._on_change()
 
@@ -191,12 +221,14 @@ class Watcher:
         stat = self._processes.stat(pid)
         return stat is None or stat.state == "Z"
 
-    def _filter(self, suspects: frozenset[int] | set[int] = frozenset()) -> None:
-        """Tell the kernel whose children are followed now."""
-        watched = frozenset(self._tracker.processes) | suspects
+    def _filter(self, *, wide: bool = False) -> None:
+        """Tell the kernel whose children are followed now; `wide`: those of all processes."""
+        wide = wide or time.monotonic_ns() < self._wide_until
+        watched = None if wide else frozenset(self._tracker.processes)
         if self._connector and watched != self._watched:
             self._connector.watch(watched)
             self._watched = watched
+            self._unclaimed.clear()
 
 
 def _is_openvpn(name: str | None) -> bool:

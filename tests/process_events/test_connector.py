@@ -73,7 +73,8 @@ def test_threads_and_other_processes_are_silent(connector: Connector) -> None:
         thread.join()
     connector.watch(frozenset())
     subprocess.run(["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do /bin/true; done"], check=True)
-    assert not [event for event in events(connector) if not isinstance(event, Exit) or event.parent]
+    found = [event for event in events(connector) if isinstance(event, Fork | Exit)]
+    assert not [event for event in found if event.parent]  # those without a parent are of one that was faster
 
 
 def test_a_slow_reader_is_told(connector: Connector) -> None:

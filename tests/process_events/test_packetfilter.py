@@ -14,7 +14,7 @@ SO_ATTACH_FILTER = 26
 PARENTS = frozenset({4711, 0x01020304})
 
 
-def passes(parents: frozenset[int], message: bytes) -> bool:
+def passes(parents: frozenset[int] | None, message: bytes) -> bool:
     """Whether a socket with the filter for these parents receives the message."""
     program = build(parents)
     buffer = ctypes.create_string_buffer(encode(program))
@@ -65,3 +65,11 @@ def test_as_many_as_it_may_have() -> None:
 def test_nobody_is_followed() -> None:
     assert not passes(frozenset(), datagram(FORK, 1, 4711, 20, 20))
     assert passes(frozenset(), datagram(NONE, 0))
+
+
+def test_everybody() -> None:
+    """Processes, still no threads, and no other events."""
+    assert passes(None, datagram(FORK, 1, 4712, 20, 20))
+    assert passes(None, datagram(EXIT, 20, 20, 0, 17, 4712, 4712))
+    assert not passes(None, datagram(FORK, 1, 4712, 21, 20))
+    assert not passes(None, datagram(0x2, 20, 20))

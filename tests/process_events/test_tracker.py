@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from exporter.discovery.options import Script
+from exporter.process_events.child import Failure, Process
 from exporter.process_events.commands import Commands
 from exporter.process_events.executions import Execution
 from exporter.process_events.messages import Exit, Fork
-from exporter.process_events.tracker import Failure, Process, Tracker
+from exporter.process_events.tracker import Tracker
 
 OPENVPN = 100
 WORDS = ("/usr/sbin/openvpn", "--config", "server.conf")
@@ -20,14 +21,21 @@ MILLISECOND = 1_000_000
 class Site:
     """A tracker, what it counts, and what it is told of the host."""
 
-    def __init__(self, *scripts: Script, complete: bool = True, plugins: bool = False, told: bool = False) -> None:
+    def __init__(
+        self,
+        *scripts: Script,
+        complete: bool = True,
+        plugins: bool = False,
+        told: bool = False,
+        server: bool = False,
+    ) -> None:
         self.log: list[tuple[str | float | None, ...]] = []
         self.executions: list[Execution] = []
         self.broken: list[str] = []
         self.tracker = Tracker(self, self._executed, lambda _process: self.broken)
-        commands = Commands(scripts or SCRIPTS, complete=complete, plugins=plugins)
+        commands = Commands(scripts or SCRIPTS, complete, plugins, server)
         programs = {script.words[0].encode(): frozenset({script.hook}) for script in commands.scripts} if told else {}
-        self.process = Process(OPENVPN, 1, "vpn", WORDS, commands, programs, told)
+        self.process = Process(OPENVPN, 1, "vpn", WORDS, commands, programs, 0 if told else None)
         self.tracker.adopt(self.process, is_up=False)
 
     def _executed(self) -> Sequence[Execution]:
@@ -244,3 +252,15 @@ def test_after_a_loss() -> None:
     assert site.tracker.blocked(0) == {"vpn": 0.1}
     assert not site.tracker.running()
     assert ends(site) == []
+
+
+def test_a_server_starts() -> None:
+    """What is gone before anything is known of it is `up`, then `route-up`: a server runs nothing before them."""
+    site = Site(*SCRIPTS, Script("route-up", ("/r.sh",), None), Script("down", (BYE,), None), server=True)
+    for pid in (7, 8, 9):
+        site.fork(pid, pid)
+        site.exit(pid, pid + 0.5)
+    site.run(10, (BYE,), 20, 25)
+    site.fork(11, 30)
+    site.exit(11, 31)
+    assert [end[0] for end in ends(site)] == ["up", "route-up", "other", "down", "up"]

@@ -88,3 +88,14 @@ def public_hook(folder: Path) -> Path:
     for path in (library, *library.rglob("*"), program):
         path.chmod(0o755)
     return program
+
+
+def as_nobody(folder: Path) -> list[str]:
+    """What goes before a Python command line of this checkout, so that it runs as nobody, without any capability."""
+    python = folder / "python-of-nobody"
+    places = [Path(exporter.__file__).parent.parent, Path(sysconfig.get_path("purelib"))]
+    path = ":".join(map(str, places))
+    # In place of the interpreter that the command line names, and that nobody may not be able to execute.
+    python.write_text(f'#!/bin/sh\nshift\nPYTHONPATH={path} PYTHONDONTWRITEBYTECODE=1 exec {_interpreter()} "$@"\n')
+    python.chmod(0o755)
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all", str(python)]
