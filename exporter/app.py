@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -37,7 +38,8 @@ _log = logging.getLogger(__name__)
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _STOP_WITHIN: Final = 3.0  # seconds; then the kernel ends the process
 _CLEAN_STOP: Final = 2.5  # seconds until the exporter itself gives up, with a log line
-_ANSWERS: Final = 1.4  # of them, for answers under way
+_ANSWERS: Final = 1.2  # of them, for answers under way
+_DISCOVERY: Final = 0.2  # and for a look at the host's processes; only the collectors have something to save
 _LANDING_AGE: Final = 60.0  # seconds; a gathering that is younger will do for the landing page
 
 
@@ -73,6 +75,8 @@ class App:
                 with stop_within(_STOP_WITHIN, _STOPPING):
                     try:
                         signals.in_background("stop", self._stop).result(_CLEAN_STOP)
+                    except RuntimeError:  # the system allows no further thread
+                        self._stop()
                     except TimeoutError:
                         _log.warning("not everything could be stopped in time; the log lines read last may be lost")
                         os._exit(1)  # an ordinary exit might wait for what hangs
@@ -115,6 +119,7 @@ class App:
             self._watchdog.start()
 
     def _stop(self) -> None:
+        deadline = time.monotonic() + _CLEAN_STOP - 0.1
         if self._is_stopping:
             _log.info("stopping")
             notify("STOPPING=1")
@@ -122,8 +127,8 @@ class App:
             thread.request_stop()
         if self._server:
             self._server.stop(_ANSWERS)
-        self._discovery.stop()
-        self._runner.stop()
+        self._discovery.stop(_DISCOVERY)
+        self._runner.stop(deadline - time.monotonic())  # at least a second, and more if nothing else hung
 
     def _reload(self) -> str | None:
         notify_reloading()

@@ -54,7 +54,7 @@ import threading, time, sys
 from exporter import app, cli
 hang = threading.Lock()
 hang.acquire()
-def stuck(self):
+def stuck(self, *_):
     print("hanging", file=sys.stderr, flush=True)
     hang.acquire()
 setattr(app.Runner, sys.argv[1], stuck)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from exporter.background import BackgroundThread
+from exporter.background import STOP_WITHIN, BackgroundThread
 from exporter.config.model import Config, OpenVpnServer
 from exporter.discovery.access import KINDS, Access, Kind, accesses
 from exporter.discovery.expiry import Expiry, expiries
@@ -90,9 +90,9 @@ class Discovery:
         if self._enabled:
             self._thread.start()
 
-    def stop(self) -> None:
-        """Stop looking."""
-        self._thread.stop()
+    def stop(self, within: float = STOP_WITHIN) -> None:
+        """Stop looking; leave behind a look that takes longer than `within` seconds."""
+        self._thread.stop(within)
 
     def hurry(self) -> None:
         """Look again within a second: an OpenVPN has come or gone."""

@@ -1,9 +1,11 @@
 """One connection of a client: what it does when its socket is ready. Never blocks."""
 
 import contextlib
+import math
 import selectors
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum, auto
@@ -31,6 +33,17 @@ class Phase(Enum):
     DRAINING = auto()  # all is sent and our side closed; what the client still sends is thrown away
 
 
+# How long a client may take for each, in seconds. ANSWERING is up to the exporter.
+_LIMITS: Final = {
+    Phase.HANDSHAKE: 10.0,
+    Phase.READING: 10.0,  # for a whole request, from its first byte; the first request from the connection's beginning
+    Phase.ANSWERING: math.inf,
+    Phase.WRITING: 60.0,  # for the whole answer
+    Phase.DRAINING: 2.0,
+}
+_IDLE: Final = 300.0  # between two requests; Prometheus comes back long before
+
+
 class ClosedError(Exception):
     """The connection is over; the message is the reason, for the log."""
 
@@ -38,25 +51,32 @@ class ClosedError(Exception):
 class Connection:
     """A socket, and how far its client has come."""
 
-    def __init__(self, sock: socket.socket, tls: Tls | None, deadline: float, *, is_own: bool = False) -> None:
+    def __init__(self, sock: socket.socket, tls: Tls | None, *, is_own: bool = False) -> None:
         """`is_own`: its other end is the exporter itself."""
         self.is_own = is_own
         self.tls = tls
         self.served = False  # whether a request of it was ever answered with what it asked for
-        self.deadline = deadline
         self.close_after = False  # the answer under way
         self.buffer = bytearray()
         self.interest = _READ
         self._output: deque[memoryview] = deque()
         self.sock = sock
-        self.phase = Phase.READING
-        if tls:
-            self.phase = Phase.HANDSHAKE
+        self.enter(Phase.HANDSHAKE if tls else Phase.READING)
+
+    def enter(self, phase: Phase, *, is_idle: bool = False) -> None:
+        """Begin a phase, and the time that the client has for it; `is_idle`: no part of a request is there yet."""
+        self.phase = phase
+        self.deadline = time.monotonic() + (_IDLE if is_idle else _LIMITS[phase])
 
     @property
     def client(self) -> Client:
         """What is known of the client."""
         return "own" if self.is_own else "known" if self.served else "new"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for another request; clients know that such a connection may be closed at any time."""
+        return self.served and self.phase is Phase.READING and not self.buffer
 
     def close(self) -> None:
         """Close the socket without waiting for anything."""

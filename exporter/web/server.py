@@ -26,12 +26,6 @@ _MAX_CONNECTIONS: Final = 600
 _SEND_BUFFER: Final = 256 * 1024  # bytes; the kernel would give a client that does not read several megabytes
 _NEW_PER_TURN: Final = 32  # of new connections that are accepted, and of those that are served
 _SWEEP: Final = 0.25  # seconds between two looks for connections that are past their deadline
-# How long a client may take, in seconds:
-_HANDSHAKE: Final = 10.0
-_HEAD: Final = 10.0  # for a whole request, from its first byte
-_IDLE: Final = 300.0  # between two requests; Prometheus comes back long before
-_WRITING: Final = 60.0  # to take the whole answer
-_DRAINING: Final = 2.0
 
 
 class Server:
@@ -78,7 +72,7 @@ class Server:
         """Return our end of a connection to this server that needs neither TLS nor password. Any thread may call it."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        self._call(partial(self._add, Connection(theirs, None, time.monotonic() + _HEAD, is_own=True)))
+        self._call(partial(self._add, Connection(theirs, None, is_own=True)))
         return ours
 
     def _call(self, function: Callable[[], None]) -> None:
@@ -102,9 +96,8 @@ class Server:
 
     def _turn(self, ready: list[Connection | Callable[[], None]]) -> None:
         """Serve known clients first, then some of the new ones; the others are ready in the next turn, too."""
-        new = [each for each in ready if isinstance(each, Connection) and each.client == "new"]
-        known = [each for each in ready if not (isinstance(each, Connection) and each.client == "new")]
-        for each in (*known, *new[:_NEW_PER_TURN]):
+        new = [each for each in ready if _is_new(each)]
+        for each in (*(each for each in ready if not _is_new(each)), *new[:_NEW_PER_TURN]):
             self._guard(partial(self._step, each) if isinstance(each, Connection) else each)
 
     def _guard(self, function: Callable[[], None]) -> None:
@@ -154,7 +147,7 @@ class Server:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             tls = None if listener.is_local else self._live.current.tls
-            self._add(Connection(sock, tls, time.monotonic() + (_HANDSHAKE if tls else _HEAD)))
+            self._add(Connection(sock, tls))
 
     def _evict(self) -> bool:
         waiting = [each for each in self._connections if each.phase in (Phase.HANDSHAKE, Phase.READING)]
@@ -171,9 +164,9 @@ class Server:
         self._listeners.resume()
         tls = self._live.current.tls
         for connection in list(self._connections):
-            if connection.phase is not Phase.ANSWERING and now > connection.deadline:
+            if now > connection.deadline:
                 self._close(connection, f"the client took too long ({connection.phase.name.lower()})")
-            elif connection.phase is Phase.READING and not connection.buffer and connection.tls not in (None, tls):
+            elif connection.is_idle and connection.tls not in (None, tls):
                 self._close(connection, "the certificates have changed")
 
     def _close(self, connection: Connection, why: str) -> None:
@@ -204,15 +197,14 @@ class Server:
 
     def _shake_hands(self, connection: Connection) -> None:
         if connection.handshake():
-            connection.phase = Phase.READING
-            connection.deadline = time.monotonic() + _HEAD
+            connection.enter(Phase.READING)
         self._selector.modify(connection.sock, connection.interest, connection)
 
     def _read(self, connection: Connection) -> None:
         was_idle = not connection.buffer
         connection.receive()
         if was_idle and connection.buffer:
-            connection.deadline = time.monotonic() + _HEAD
+            connection.enter(Phase.READING)
         try:
             request = take_request(connection.buffer)
         except BadRequestError as error:
@@ -221,12 +213,13 @@ class Server:
             self._reply(connection, encode(plain(error.status, error.reason), head_only=False, close=True), good=False)
             return
         if request is not None:
-            connection.close_after = not request.keep_alive or self._stop_by is not None
+            is_outdated = connection.tls not in (None, self._live.current.tls)
+            connection.close_after = not request.keep_alive or self._stop_by is not None or is_outdated
             self._answering(connection)
             self._handler.handle(request, connection.client, partial(self._answer, connection, request))
 
     def _answering(self, connection: Connection) -> None:
-        connection.phase = Phase.ANSWERING
+        connection.enter(Phase.ANSWERING)
         self._selector.unregister(connection.sock)
 
     def _answer(self, connection: Connection, request: Request, response: Response) -> None:
@@ -238,8 +231,7 @@ class Server:
         if connection not in self._connections or connection.phase is not Phase.ANSWERING:
             return  # the exporter stops
         connection.served = connection.served or good
-        connection.phase = Phase.WRITING
-        connection.deadline = time.monotonic() + _WRITING
+        connection.enter(Phase.WRITING)
         connection.send(parts)
         connection.interest = selectors.EVENT_WRITE
         self._selector.register(connection.sock, connection.interest, connection)
@@ -252,10 +244,12 @@ class Server:
         connection.interest = selectors.EVENT_READ
         self._selector.modify(connection.sock, connection.interest, connection)
         if connection.close_after:
-            connection.phase = Phase.DRAINING
-            connection.deadline = time.monotonic() + _DRAINING
+            connection.enter(Phase.DRAINING)
             connection.start_draining()
         else:
-            connection.phase = Phase.READING
-            connection.deadline = time.monotonic() + (_HEAD if connection.buffer else _IDLE)
+            connection.enter(Phase.READING, is_idle=not connection.buffer)
             self._read(connection)  # the next request may have been read already, unseen by the selector
+
+
+def _is_new(ready: Connection | Callable[[], None]) -> bool:
+    return isinstance(ready, Connection) and ready.client == "new"
