@@ -34,7 +34,8 @@ def _flow(counter: str) -> str:
 
 QUEUES = [
     Column("Fill", f"max by ({_QUEUE}) ({FILL})", unit="percentunit", steps=FILLING, gauge=True, decimals=0, width=120),
-    Column("Room for", f"max by ({_QUEUE}) ({ROOM})", steps=[(None, BAD), (1, CLEAR)], decimals=0, width=80),
+    Column("Room for", f"max by ({_QUEUE}) ({ROOM})", decimals=0, width=80,
+           steps=[(None, CLEAR), (0, BAD), (1, CLEAR)]),
     Column("Messages", f"max by ({_QUEUE}) (sysv_msg_queue_messages{{}})", width=80),
     Column("Bytes", _IS_QUEUE, unit="bytes", width=75),
     Column("Limit", _of_queue(f"max by ({_QUEUE}) (sysv_msg_queue_limit_bytes{{}})", "queues"), unit="bytes", width=80),
