@@ -56,7 +56,7 @@ class _Record(Source):
         self._notices = StateLog(_log)
 
     def poll(self) -> bool | None:
-        """As Source has it. A record that does not exist yet is an empty one: no hook has run."""
+        """Read on; a record that does not exist yet is an empty one: no hook has run."""
         if time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + _INTERVAL
             self._suspects.update(run for run in self.open.runs() if self._is_gone(run))
@@ -154,7 +154,7 @@ class HooksCollector(Collector):
         self._follower.stop()
 
     def reconfigure(self, config: Config) -> None:
-        """As Collector has it; a server that keeps its record keeps its counters."""
+        """Adopt the configuration; a server that keeps its record keeps its counters."""
         before = {server.name: server.hooks for server in self._config.servers if server.hooks}
         now = {server.name: server.hooks for server in config.servers if server.hooks}
         gone = [name for name, path in before.items() if now.get(name) != path]

@@ -130,7 +130,7 @@ class ManagementCollector(Collector):
         self._servers.stop()
 
     def reconfigure(self, config: Config) -> None:
-        """As Collector has it."""
+        """Adopt the configuration; a server that is watched as before keeps its counters."""
         with self._lock:
             change = self._servers.update(config)
             for name in change.dropped:

@@ -16,7 +16,7 @@ class Watcher(Protocol):
 
     @property
     def fault(self) -> str | None:
-        """Why it cannot watch, in one sentence that names the server; None while all is well."""
+        """Return why it cannot watch, in one sentence that names the server; None while all is well."""
 
     def start(self) -> None:
         """Start the thread. Raise RuntimeError if the system allows no further thread."""
@@ -55,7 +55,7 @@ class ServerSet(Generic[W]):
 
     @property
     def faults(self) -> list[str]:
-        """Why servers cannot be watched, one sentence each."""
+        """Return why servers cannot be watched, one sentence each."""
         faults = (watcher.fault for watcher in self.watchers.values())
         return [*self._not_started.values(), *(fault for fault in faults if fault)]
 

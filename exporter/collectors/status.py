@@ -62,7 +62,7 @@ class StatusCollector(Collector):
         self._servers.stop()
 
     def reconfigure(self, config: Config) -> None:
-        """As Collector has it."""
+        """Adopt the configuration; a server that is watched as before keeps its counters."""
         self._counts_clients = frozenset(server.name for server in config.servers if server.management is None)
         self._servers.switch(self._servers.update(config))
 

@@ -30,7 +30,7 @@ class Freshness:
 
     @property
     def stale_from(self) -> float:
-        """The clock's time from which the next update is overdue by more than the grace."""
+        """Return the clock's time from which the next update is overdue by more than the grace."""
         return self._since - self._age + self._interval + grace(self._interval)
 
     def observe(self, time: float | None, *, wall: float, clock: float) -> None:

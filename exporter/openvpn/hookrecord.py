@@ -57,7 +57,7 @@ class OpenRuns:
     """The runs that have started and not ended, in the order of their starts; changed by one thread only."""
 
     def __init__(self, saved: object = None) -> None:
-        """`saved` is what `runs` returned earlier, after a round trip through JSON; anything malformed is ignored."""
+        """Start from what `runs` returned earlier, after a round trip through JSON; ignore anything malformed."""
         self._runs: dict[Run, None] = {}
         if isinstance(saved, list):
             with contextlib.suppress(TypeError):

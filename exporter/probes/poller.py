@@ -77,7 +77,7 @@ class Poller:
 
     @property
     def fault(self) -> str | None:
-        """Why there are no polls, in one sentence; None if there are, whatever they are answered."""
+        """Return why there are no polls, in one sentence; None if there are, whatever the answer."""
         fault = self._thread.fault
         return f"server {self._server.name}: {fault}" if fault else None
 

@@ -62,7 +62,7 @@ class StatusWatcher:
 
     @property
     def reading(self) -> StatusReading | None:
-        """What the last look found, stale if it is by now; None before the first look has ended."""
+        """Return what the last look found, stale if it is by now; None before the first look has ended."""
         reading = self._reading
         if reading and self._hanging():
             return reading._replace(state="unreadable", time=None, clients=None)
@@ -72,7 +72,7 @@ class StatusWatcher:
 
     @property
     def fault(self) -> str | None:
-        """Why the file cannot be read, in one sentence that names it."""
+        """Return why the file cannot be read, in one sentence that names it."""
         reading = self._reading
         fault = self._thread.fault or self._hanging() or (reading.fault if reading else None)
         return f"{self._path} of server {self._name}: {fault}" if fault else None

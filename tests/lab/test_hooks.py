@@ -145,6 +145,7 @@ def summed(program: Program, name: str, *by: str) -> Counter[tuple[str, ...]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("queues")
 def test_every_count_is_exact(tmp_path: Path) -> None:
