@@ -1,6 +1,5 @@
 """One connection as far as the log shows it, and what is counted of many."""
 
-from bisect import bisect_left
 from collections import Counter
 from typing import Final
 
@@ -75,12 +74,6 @@ class Durations:
     def __init__(self) -> None:
         self.counts = [0] * (len(BUCKETS) + 1)  # by bucket, not cumulative
         self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count a duration. Clocks can be set: one that is negative or absurdly long is left out."""
-        if 0 <= seconds <= MAX_DURATION:
-            self.counts[bisect_left(BUCKETS, seconds)] += 1
-            self.sum += seconds
 
     def add(self, other: "Durations") -> None:
         """Add the durations of another histogram."""

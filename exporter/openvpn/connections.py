@@ -144,12 +144,15 @@ class Connections:
     def ended(self, reason: str, client: str, _seconds: float | None) -> None:
         """Take client-instance exiting or restarting."""
         connection = self._get(client) or self._find(client)
-        name = client.removesuffix(client[client.rfind("/") + 1 :]).removesuffix("/")
-        if not connection and name in self._table.by_name:
-            connection = self._table.answered.get(self._table.by_name[name])  # it has moved to another address
-        if connection:
-            self._table.end(connection)
-        if connection.is_answered if connection else name:
+        if not connection:
+            name = client.removesuffix(client[client.rfind("/") + 1 :]).removesuffix("/")
+            connection = self._table.answered.get(self._table.by_name.get(name, ""))  # it has moved to another address
+            if not connection:
+                # One with a name was admitted before the exporter was there; of one without, nothing is known.
+                self._table.tally.disconnects[reason] += bool(name)
+                return
+        self._table.end(connection)
+        if connection.is_answered:
             self._table.tally.disconnects[reason] += 1
 
     def tcp_established(self, address: str, seconds: float | None) -> None:

@@ -1,10 +1,11 @@
 """The connections of one server that have not ended: started, answered, refused, lost; in bounded memory."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from exporter.openvpn.connection import Connection, Tally
+from exporter.openvpn.connection import BUCKETS, MAX_DURATION, Connection, Tally
 
 _MAX_OPEN: Final = 4096  # connections that are not answered; a flood must not take more than a few MB
 _MAX_ANSWERED: Final = 65536
@@ -62,7 +63,7 @@ class ConnectionTable:
             self.end(older)
         if len(self.open) >= _MAX_OPEN:
             self.end(next(iter(self.open.values())))
-        connection = self.open[address] = Connection(address, seconds, self.now)
+        connection = self.open[address] = self.clients[address] = Connection(address, seconds, self.now)
         return connection
 
     def end(self, connection: Connection) -> None:
@@ -73,6 +74,7 @@ class ConnectionTable:
         self.answered.pop(connection.address, None)
         if self.by_name.get(connection.name) == connection.address:
             del self.by_name[connection.name]
+        self.clients.pop(connection.address, None)
         for prefix in connection.prefixes:
             self.clients.pop(prefix, None)
 
@@ -94,8 +96,11 @@ class ConnectionTable:
 
     def observe(self, phase: str, start: float | None, end: float | None) -> None:
         """Count how long a phase took, if that is known."""
-        if start is not None and end is not None:
-            self._current.phases[phase].observe(end - start)
+        # Clocks can be set: a duration that is negative or absurdly long is left out.
+        if start is not None and end is not None and 0 <= end - start <= MAX_DURATION:
+            durations = self._current.phases[phase]
+            durations.counts[bisect_left(BUCKETS, end - start)] += 1
+            durations.sum += end - start
 
     def prove(self) -> None:
         """Count what was held back, for the log shows push replies."""

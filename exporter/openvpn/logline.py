@@ -67,6 +67,7 @@ _OWN_STAMP: Final = re.compile(
     rf"|[A-Z][a-z]{{2}} {_DAY} {_TIME} [0-9]{{4}} (?:us=[0-9]+ )?"  # before 2.5
     r"|[0-9]{1,19}\.[0-9]{6} [0-9a-f]{1,8} "  # machine-readable-output
 )
+_USUAL_STAMP: Final = re.compile(rf"{_DATE} {_TIME} ")  # no carrier starts so, which takes long to find out
 _MAX_INSIDE: Final = 8
 _REPEATED: Final = re.compile(r" ?message repeated ([0-9]{1,9}) times: \[ ?(.*)\]")
 _LAST_REPEATED: Final = re.compile(rf"(?:<[0-9]{{1,3}}>)?{_WHEN} [^ ]+ last message repeated ([0-9]{{1,9}}) times")
@@ -76,7 +77,7 @@ def split(line: str) -> Line:
     """Return a line, without its newline, in its parts. Any text is a line."""
     if line.startswith('{"log":'):
         return _split_docker(line)
-    match = _CARRIER.match(line)
+    match = None if _USUAL_STAMP.match(line) else _CARRIER.match(line)
     if not match:
         return _split_rest("", "", line)
     tag = match[match.lastgroup] if match.lastgroup else ""

@@ -41,15 +41,17 @@ class Found(NamedTuple):
 _QUEUE_HINTS: Final = ("essage queue", "essage Queue", "ESSAGE QUEUE")
 # Each line that matters contains one of these.
 _HINTS: Final = (
-    *("Failed running ", "PLUGIN_CALL: plugin ", "MULTI", "Error: ", "VERIFY ", "IV_VER=", "IV_PLAT=", "SENT CONTROL"),
-    *("SIG", "Peer Connection", "Initial packet", "authentication succ", "TCP connection est", "--mute"),
-    *("--connect-freq", "MBUF: ", "Exiting due ", "Initialization Seq", "OpenVPN ", "message repeated", *_QUEUE_HINTS),
+    *("Failed running ", "PLUGIN_CALL: plugin ", "MULTI_sva", "MULTI: Learn", "MULTI: new ", "MULTI: no free "),
+    *("MULTI: Connection ", "MULTI: deferred ", "dropped", "Error: ", "VERIFY ", "IV_VER=", "IV_PLAT=", "SENT CONTROL"),
+    *(" received, ", "Peer Connection", "Initial packet", "authentication succ", "TCP connection est", "--mute"),
+    *("--connect-freq", "Exiting due ", "Initialization Seq", "OpenVPN 2", "message repeated"),
 )
 
-_CLIENT: Final = r"[^ \n]*:[0-9]{1,5}"  # as nearly all clients are; others take the longer way
+# As nearly all clients are: NAME/1.2.3.4:5, udp4:1.2.3.4:5, [::1]:5. Others take the longer way.
+_CLIENT: Final = r"(?:[^ \n:]*:(?:[0-9.]++:)?[0-9]{1,5}|[^ \n]*\]:[0-9]{1,5})"
 _FORMS: Final = {  # what may precede the client of most lines, with the stamp as a group
     "none": "()",
-    "date": "([0-9-]{10} [0-9:]{8}) ",
+    "date": "([0-9-]{10}+ [0-9:]{8}+) ",
     "microseconds": "([0-9-]{10} [0-9:]{8} us=[0-9]{1,6}) ",
     "machine": r"([0-9]{1,19}\.[0-9]{6} [0-9a-f]{1,8}) ",
     "journal": r"(@journal [0-9]{10}\.[0-9]{6}) ",
@@ -139,9 +141,9 @@ class LogParser:
             for hint in _HINTS:
                 if hint in other:
                     found += self._read_other(text, other)
-                    if has_stamp:
-                        found += _queue_lines(other + "\n")
                     break
+            if has_stamp and ("ueue" in other or "QUEUE" in other):
+                found += _queue_lines(other + "\n")
             self._last_line = other
         if own:
             self._account(read=own)
