@@ -100,7 +100,8 @@ class Connections:
 
     def push_replied(self, client: str, seconds: float | None) -> None:
         """Take SENT CONTROL: PUSH_REPLY, the end of the attempt."""
-        self._table.prove()
+        if not self._table.is_proven:
+            self._table.prove()
         connection = (self._get(client) or self._find(client)) if client else self._last
         if not (connection and connection.is_in_progress):
             return
@@ -113,7 +114,8 @@ class Connections:
 
     def auth_failed_sent(self, client: str, _seconds: float | None) -> None:
         """Take SENT CONTROL: AUTH_FAILED, the end of the attempt."""
-        self._table.prove()
+        if not self._table.is_proven:
+            self._table.prove()
         self.failed(client, "auth_failed")
 
     def failing(self, client: str, cause: str) -> None:

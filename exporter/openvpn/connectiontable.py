@@ -22,17 +22,17 @@ class ConnectionTable:
     def __init__(self) -> None:
         self.tally = Tally()
         self.now = 0.0  # of the reader's clock, in seconds; set before lines are fed
-        self.clients: dict[str, Connection] = {}  # by prefix, of which a connection has two: ADDRESS, NAME/ADDRESS
+        self.clients: dict[str, Connection] = {}  # by address, and by other prefixes: NAME/ADDRESS
         self.open: dict[str, Connection] = {}  # by address: in progress, or refused and not gone yet
         self.answered: dict[str, Connection] = {}  # by address
         self.by_name: dict[str, str] = {}  # address of the last answered connection of a name
-        self._is_proven = False
+        self.is_proven = False
         self._current = Tally()  # the tally, or what is held back
 
     @property
     def is_visible(self) -> bool:
         """Return whether the log has ever shown how a connection is answered."""
-        return self._is_proven or bool(self.tally.results)
+        return self.is_proven or bool(self.tally.results)
 
     def in_progress(self) -> int:
         """Return how many connections have begun, and are neither answered nor ended."""
@@ -47,7 +47,7 @@ class ConnectionTable:
         connection = self.clients.get(client)
         if connection is None:
             address = address_of(client)
-            connection = self.open.get(address) or self.answered.get(address)
+            connection = self.clients.get(address)
             if connection:
                 self.clients[client] = connection
                 connection.prefixes += (client,)
@@ -56,7 +56,7 @@ class ConnectionTable:
 
     def start(self, address: str, seconds: float | None) -> Connection:
         """Start a connection; an older one of the same address has ended."""
-        older = self.open.get(address) or self.answered.get(address)
+        older = self.clients.get(address)
         if older:
             if older.is_answered:
                 self.tally.disconnects["replaced"] += 1
@@ -68,15 +68,17 @@ class ConnectionTable:
 
     def end(self, connection: Connection) -> None:
         """End a connection; count it if nothing has been counted of it."""
-        if connection.is_in_progress and connection.is_certain:
-            self._current.results[connection.cause or "lost"] += 1
-        self.open.pop(connection.address, None)
-        self.answered.pop(connection.address, None)
-        if self.by_name.get(connection.name) == connection.address:
-            del self.by_name[connection.name]
-        self.clients.pop(connection.address, None)
+        if connection.is_answered:
+            del self.answered[connection.address]
+            if self.by_name.get(connection.name) == connection.address:
+                del self.by_name[connection.name]
+        else:
+            if connection.is_in_progress and connection.is_certain:
+                self._current.results[connection.cause or "lost"] += 1
+            del self.open[connection.address]
+        del self.clients[connection.address]
         for prefix in connection.prefixes:
-            self.clients.pop(prefix, None)
+            del self.clients[prefix]
 
     def answer(self, connection: Connection) -> None:
         """Count the connection as answered."""
@@ -104,10 +106,9 @@ class ConnectionTable:
 
     def prove(self) -> None:
         """Count what was held back, for the log shows push replies."""
-        if not self._is_proven:
-            self._is_proven = True
-            self.tally.add(self._current)
-            self._current = self.tally
+        self.is_proven = True
+        self.tally.add(self._current)
+        self._current = self.tally
 
     def end_all(self, *, is_new: bool) -> None:
         """End every connection with OpenVPN's process or, if `is_new`, because another one has started."""
@@ -115,7 +116,7 @@ class ConnectionTable:
         for connection in [*self.open.values(), *self.answered.values()]:
             self.end(connection)
         if is_new:
-            self._is_proven = False  # --verb may be another now
+            self.is_proven = False  # --verb may be another now
             self._current = Tally()
 
     def expire(self) -> None:
@@ -139,14 +140,14 @@ class ConnectionTable:
         """
         if not isinstance(saved, dict):
             return
-        if saved.get("proven") is True:
+        if saved.get("proven") is True and not self.is_proven:
             self.prove()
         for address, connection in _connections(saved.get("answered")):
-            self.answered[address] = connection
+            self.answered[address] = self.clients[address] = connection
             self.by_name[connection.name] = address
         for address, connection in _connections(saved.get("open")) if with_open else ():
             connection.seen = self.now
-            self.open[address] = connection
+            self.open[address] = self.clients[address] = connection
 
 
 def address_of(client: str) -> str:

@@ -205,7 +205,10 @@ def test_two_hundred_connections(tmp_path: Path) -> None:
         }  # fmt: skip
         assert results["tls_failed"] >= truth["revoked"] + truth["late"]
         gone = counted(watched, "openvpn_disconnects_total", "reason")
-        assert gone == {"delayed-exit": answered - truth["killed"], "ping-restart": truth["killed"]}
+        # A server that is held up by scripts gives up some clients who said goodbye, too.
+        assert gone["ping-restart"] == text.count("SIGUSR1[soft,ping-restart] received, client-instance")
+        assert gone["ping-restart"] >= truth["killed"]
+        assert gone["ping-restart"] + gone["delayed-exit"] == answered
         script = value(watched, "openvpn_connection_phase_seconds_sum", phase="script") or 0
         assert value(watched, "openvpn_connection_phase_seconds_count", phase="script") == answered
         # A script holds up everybody, so of ten that connect at once others wait as well; never less than their own.
