@@ -184,15 +184,17 @@ def _open_listed(path: Path, listing: set[tuple[str, int]], opened: dict[tuple[i
 
 def _listing(path: Path, others: Collection[Path]) -> set[tuple[str, int]]:
     """Return the names in the log's folder that begin as its own does, each with its inode."""
-    foreign = {other.name for other in others if other != path and _same_folder(other, path)}
     try:
         with os.scandir(path.parent) as entries:
-            names = [entry for entry in entries if entry.name.startswith(path.stem) and entry.name not in foreign]
-            return {(entry.name, entry.inode()) for entry in names}
+            inodes = {entry.name: entry.inode() for entry in entries if entry.name.startswith(path.stem)}
     except FileNotFoundError:
         return set()
     except PermissionError:  # a folder that can be traversed, but not listed
         return {(path.name, path.stat().st_ino)}
+    # Other folders are looked at only if they have to be: their file systems may hang.
+    namesakes = [other for other in others if other.name in inodes and other.name != path.name]
+    foreign = {other.name for other in namesakes if _same_folder(other, path)}
+    return {(name, inode) for name, inode in inodes.items() if name not in foreign}
 
 
 def _same_folder(other: Path, path: Path) -> bool:
