@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -279,19 +278,19 @@ def test_when_certificates_end(host: Host, tmp_path: Path) -> None:
 def test_a_look_that_hangs_is_a_fault(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a file system that does not answer: the scrape goes on, and the collector says so."""
     now = [0.0]
-    answers = threading.Event()
+    looking, answers = threading.Event(), threading.Event()
     discovery = host.discovery(clock=lambda: now[0])
 
     def hang() -> list[Instance]:
+        looking.set()
         answers.wait(60)
         return []
 
     monkeypatch.setattr(host.finder, "find", hang)
     discovery.start(lambda _: None)
     try:
-        wait_until(lambda: any(thread.name == "discovery" for thread in threading.enumerate()), "it looks")
+        assert looking.wait(60)
         assert discovery.fault is None
-        time.sleep(0.2)
         now[0] = 121.0
         assert discovery.fault is not None
         assert "121 s: a file system does not answer" in discovery.fault
