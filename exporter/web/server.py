@@ -150,10 +150,12 @@ class Server:
             self._add(Connection(sock, tls))
 
     def _evict(self) -> bool:
-        waiting = [each for each in self._connections if each.phase in (Phase.HANDSHAKE, Phase.READING)]
+        """Close a connection that waits for its client: one that is done, or else the one that has waited longest."""
+        waiting = [each for each in self._connections if each.phase not in (Phase.ANSWERING, Phase.WRITING)]
         if not waiting:
             return False
-        self._close(min(waiting, key=lambda each: (each.served, each.deadline)), "there are too many")
+        first = min(waiting, key=lambda each: (each.phase is not Phase.DRAINING, each.served, each.deadline))
+        self._close(first, "there are too many")
         return True
 
     def _add(self, connection: Connection) -> None:
