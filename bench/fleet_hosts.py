@@ -114,7 +114,8 @@ def behaviour(name: str, labels: str, value: float, trouble: str, queue: int) ->
         return "1" if 'state="ok"' in labels else "0"
     if not _COUNTER.search(name):
         return f"{value:.16g}"
-    if _FAILURES.search(name) or value == 0:
+    unanswered = name == "openvpn_connections_total" and 'result="answered"' not in labels
+    if _FAILURES.search(name) or unanswered or value == 0:
         return "0"
     return counting(value, 7 + 11 * (queue % 5))
 
@@ -240,5 +241,10 @@ def serve(port: int, queues: int, servers: int) -> None:
         def log_message(self, *_: object) -> None:
             """Be silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.serve_forever()
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 1000
+
+        def handle_error(self, *_: object) -> None:
+            """Be silent: a scrape that takes too long is given up by Prometheus, which counts it."""
+
+    Server(("127.0.0.1", port), Handler).serve_forever()

@@ -131,7 +131,7 @@ def _identified(metric: str) -> str:
 
 KERNEL_LIMITS = [
     Column("Value", _sysctls(""), width=80),
-    Column("Recommended", _sysctls("_recommended"), width=110),
+    Column("Recommended", _sysctls("_recommended"), width=130),
     Column("Shortfall", f"clamp_min(({_sysctls('_recommended')}) - ({_sysctls('')}), 0)",
            steps=CELL_WARNING, width=85),
 ]  # fmt: skip

@@ -6,6 +6,7 @@ for the durations, which the test has no time for.
 
 import json
 import multiprocessing
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 
 from bench.fleet_hosts import hostname, serve
 from tests.support.boards import BOARDS, substituted
+from tests.support.markdown import blocks
 from tests.support.needs import need
 from tests.support.prometheus import Prometheus, free_port, serving
 from tests.support.releases import OLD
@@ -25,6 +27,8 @@ from tests.support.site import everything
 
 HOSTS = [1, 2, 7, 17, 27, 57]
 """Two that are well, a queue that is full, a script that fails, one that hangs, another full queue (bench/fleet.py)."""
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -119,6 +123,17 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     finally:
         hosts.terminate()
         hosts.join()
+
+
+def test_vmalert_takes_the_rules_as_the_page_says(tmp_path: Path) -> None:
+    """The first line of the page's block writes what the second loads."""
+    need("vmalert")
+    _, block = blocks((ROOT / "docs" / "scale.md").read_text(), "sh")
+    write, load = block.split("\n", 1)
+    (tmp_path / "dashboards").symlink_to(ROOT / "dashboards")
+    script = f"{write}\n{load.rstrip()} -dryRun\n"
+    done = subprocess.run(["sh", "-eu"], input=script, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def firing(groups: list[dict[str, Any]]) -> set[Labels]:
