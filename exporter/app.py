@@ -40,6 +40,7 @@ _STOP_WITHIN: Final = 3.0  # seconds; then the kernel ends the process
 _CLEAN_STOP: Final = 2.5  # seconds until the exporter itself gives up, with a log line
 _ANSWERS: Final = 1.2  # of them, for answers under way
 _DISCOVERY: Final = 0.2  # and for a look at the host's processes; only the collectors have something to save
+_FIRST_LOOK: Final = 2.0  # seconds for discovery before the first scrape is served
 _LANDING_AGE: Final = 60.0  # seconds; a gathering that is younger will do for the landing page
 
 
@@ -110,6 +111,8 @@ class App:
         _log.info("starting", extra={"fields": fields})
         self._runner.start()
         self._discovery.start(self._adopt)
+        # So that the first scrape has every collector; a file system that hangs holds the start up no longer.
+        self._discovery.wait_for_first_look(_FIRST_LOOK)
         self._server.start()
         if self._settings.web_config_file:
             self._web_watch.start()

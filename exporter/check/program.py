@@ -55,6 +55,9 @@ def _main(argv: Sequence[str] | None) -> int:
         if options.sysctl:
             sys.stdout.write(sysctl_file(options.sysctl))
             return Level.OK
+        if options.access:
+            sys.stdout.write(_access(options.procfs))
+            return Level.OK
         return _run(options, sys.stdout)
     except BadInputError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
@@ -112,6 +115,10 @@ def command_line() -> argparse.ArgumentParser:
         help=f"only print {SYSCTL_FILE} for this profile, small or large",
     )  # fmt: skip
     parser.add_argument(
+        "--access", action="store_true",
+        help="only print the drop-in for systemd that lets the exporter read the files of the OpenVPN that runs here",
+    )  # fmt: skip
+    parser.add_argument(
         "--config.file", dest="config_file", metavar="PATH", type=Path,
         help="the exporter's configuration, for the names of queues and servers",
     )  # fmt: skip
@@ -134,6 +141,13 @@ def sysctl_file(name: str) -> str:
     if profile:
         lines += [f"kernel.{key} = {value}" for key, value in profile._asdict().items() if value is not None]
     return "\n".join(lines) + "\n"
+
+
+def _access(procfs: Path) -> str:
+    from exporter.check.grant import drop_in  # noqa: PLC0415  # takes time, and most do not need it
+    from exporter.discovery.finder import Finder  # noqa: PLC0415  # likewise
+
+    return drop_in(Finder(procfs).find())
 
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:

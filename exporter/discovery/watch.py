@@ -64,6 +64,7 @@ class Discovery:
         self._state_log = StateLog(_log)
         self._finding = threading.Lock()
         self._adopting = threading.Lock()  # so that a look of before cannot undo what a reload has brought
+        self._first_look = threading.Event()
         self._thread = BackgroundThread("discovery", self._round)
 
     @property
@@ -89,6 +90,10 @@ class Discovery:
         self._on_change = on_change
         if self._enabled:
             self._thread.start()
+
+    def wait_for_first_look(self, seconds: float) -> bool:
+        """Wait until what runs has been found and handed on; return False if that takes longer."""
+        return not self._enabled or self._first_look.wait(seconds)
 
     def stop(self, within: float = STOP_WITHIN) -> None:
         """Stop looking; leave behind a look that takes longer than `within` seconds."""
@@ -163,6 +168,7 @@ class Discovery:
             with self._adopting:
                 if self._complete() != self._handed_on:
                     self._hand_on()
+            self._first_look.set()
         return _REST
 
     def report(self) -> None:
