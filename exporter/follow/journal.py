@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from exporter.follow.base import BATCH, OnLines, Source
@@ -41,6 +42,7 @@ class FollowedUnit(Source):
         positions: Positions,
         command: Sequence[str] = ("journalctl",),
         clock: Callable[[], float] = time.monotonic,
+        machine_id: Path = Path("/etc/machine-id"),
     ) -> None:
         """No child is started before the first poll. `programs` is how names of the main program may begin."""
         super().__init__()
@@ -51,6 +53,7 @@ class FollowedUnit(Source):
         self._on_other_lines = on_other_lines
         self._positions = positions
         self._command = command
+        self._machine_id = machine_id
         self._clock = clock
         self._child: Child | None = None
         self._child_started = 0.0
@@ -81,14 +84,23 @@ class FollowedUnit(Source):
         else:
             self._child = Child(
                 [
-                    *(*self._command, "--follow", "--no-tail", "--all"),
+                    # --follow alone shows lines of the present boot only: those between the last batch and a reboot
+                    # would be lost. --merge takes all, other hosts' too, if this one collects them.
+                    *(*self._command, "--follow", "--no-tail", "--all", "--merge"),
                     *("--output=json", "--output-fields=MESSAGE,_COMM"),
                     *([f"--cursor={self._cursor}"] if self._cursor else []),
                     f"_SYSTEMD_UNIT={self._unit}",
+                    *self._this_host(),
                 ]
             )
             self._skipped, self._rest, self._in_long_entry = self._cursor or None, b"", False
         self._child_started = self._clock()
+
+    def _this_host(self) -> list[str]:
+        try:
+            return [f"_MACHINE_ID={self._machine_id.read_text().strip()}"]
+        except OSError:
+            return []
 
     def _find(self) -> bool | None:
         """Find the cursor of the journal's last entry, of whatever unit."""
