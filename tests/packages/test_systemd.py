@@ -52,7 +52,7 @@ QUEUE = """
 import sys
 sys.path.insert(0, "/usr/lib/openvpn-mq-exporter")
 import sysv_ipc
-queue = sysv_ipc.MessageQueue(0x4f560001, sysv_ipc.IPC_CREAT, mode=0o600)
+queue = sysv_ipc.MessageQueue(0x4f560001, sysv_ipc.IPC_CREAT, mode=0o600, max_message_size=8192)
 """
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("machine")]
