@@ -185,7 +185,7 @@ def nothing_else_is_open(host: Machine) -> None:
     """The service runs as its own user, and sees OpenVPN's configuration, but no keys and no shadow passwords."""
     pid = host.run("systemctl show -P MainPID openvpn-mq-exporter").strip()
     assert host.run(f"stat -c %U /proc/{pid}").strip() == "openvpn-mq-exporter"
-    for path in (f"{FOLDER}/server.key", "/etc/shadow", "/root"):
+    for path in (f"{FOLDER}/server.key", "/etc/shadow", "/root/alice.conf"):
         assert host.attempt(f"nsenter -t {pid} -m ls {path}").returncode != 0, path
     assert host.run(f"nsenter -t {pid} -m cat {FOLDER}/server.conf") == SERVER
     for unit, limit in (("openvpn-mq-waiters.service", 1.5), ("openvpn-mq-trace.service", 3.0)):
