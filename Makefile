@@ -8,8 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.
 TOOLS = binutils bpftrace buildah busybox chromium debootstrap gcc iproute2 iputils-ping libc6-dev lintian logrotate mtail \
-	openssl openvpn perl prometheus prometheus-alertmanager rpm rsyslog runit strace systemd systemd-container util-linux \
-	victoria-metrics
+	openssh-sftp-server openssl openvpn perl prometheus prometheus-alertmanager rpm rsyslog runit sshfs strace systemd systemd-container \
+	util-linux victoria-metrics
 
 .PHONY: deb rpm run test test-slow test-all lint coverage bench tools clean
 
