@@ -64,6 +64,8 @@ class FollowedFile(Source):
             try:
                 batch = file.read()
             except ReplacedError:
+                if identity is None:
+                    continue  # as long as the log is missing, so may be its folder, with the copy that has the rest
                 self._reconcile()
                 return True
             if batch and self._is_copy(file, before):

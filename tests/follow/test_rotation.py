@@ -216,6 +216,26 @@ def test_a_log_that_comes_with_its_folder_is_old(reader: Reader, append: Append,
     assert reader.read() == [b"new"]
 
 
+def test_a_folder_that_goes_away_just_after_the_log_was_truncated(
+    reader: Reader, append: Append, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its copy cannot be found before the folder is back."""
+    Path(f"{reader.log}.1").write_bytes(b"old\n")
+    reader.log.touch()
+    reader.read()
+    append(b"read\n")
+    assert reader.read() == [b"read"]
+    append(b"unread\n")
+    copy_and_truncate(reader)
+    folder = reader.log.parent
+    folder.rename(folder.with_name("away"))
+    assert reader.read() == []
+    folder.with_name("away").rename(folder)
+    append(b"new\n")
+    assert reader.read() == [b"unread", b"new"]
+    assert caplog.text == ""
+
+
 # The same text again
 
 TEXT = b"OpenVPN 2.6.14 x86_64-pc-linux-gnu\nExiting due to fatal error\n"
