@@ -17,7 +17,7 @@ from exporter.follow.file import FollowedFile
 from exporter.follow.follower import Follower
 from exporter.follow.positions import Positions
 from exporter.logs import StateLog
-from exporter.openvpn.hookrecord import HOOK_NAMES, OpenRuns, Run, Start, parse_record
+from exporter.openvpn.hookrecord import HOOK_NAMES, OpenRuns, Run, Start, Verdict, parse_record
 from exporter.procfs import is_gone
 from exporter.sysv.names import QueueNames
 
@@ -111,6 +111,8 @@ class _Record(Source):
             elif isinstance(line, Start):
                 self.open.start(line.run)
                 self._counts.started(server, line.run.hook)
+            elif isinstance(line, Verdict):
+                self._counts.decided(server, line)
             else:
                 if not self.open.end(line.run):  # its start was lost, or came before this exporter's
                     self._counts.started(server, line.run.hook)

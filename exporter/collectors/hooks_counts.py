@@ -4,10 +4,21 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from prometheus_client.metrics import MetricWrapperBase
+
 from exporter.collectors.base import Families
 from exporter.collectors.servers import forget_server
 from exporter.exposition.families import Metric
-from exporter.openvpn.hookrecord import HOOK_NAMES, RUN_FAILURES, UPDATE_DROPS, End, HookName
+from exporter.openvpn.hookrecord import (
+    DEFERRING_HOOKS,
+    HOOK_NAMES,
+    RUN_FAILURES,
+    UPDATE_DROPS,
+    VERDICTS,
+    End,
+    HookName,
+    Verdict,
+)
 from exporter.sysv.keys import Ftok, NamedQueue
 from exporter.sysv.names import QueueNames
 
@@ -30,6 +41,19 @@ DURATION: Final = Metric(
     "From start to end of the script, as openvpn-mq-hook measured it; OpenVPN served nobody else meanwhile.",
     ("server", "hook"),
 )
+VERDICT: Final = Metric(
+    "openvpn_hook_verdict_seconds",
+    "histogram",
+    "Deferred answers: from start of the script to its verdict in OpenVPN's control file, as openvpn-mq-hook saw it.",
+    ("server", "hook"),
+)
+VERDICT_RESULTS: Final = Metric(
+    "openvpn_hook_verdicts_total",
+    "counter",
+    "Deferred answers by verdict in OpenVPN's control file, as openvpn-mq-hook saw it; undecided: OpenVPN removed the "
+    "file without one.",
+    ("server", "hook", "result"),
+)
 UPDATES: Final = Metric(
     "openvpn_status_updates_total",
     "counter",
@@ -44,6 +68,7 @@ DROPPED: Final = Metric(
 )
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_VERDICT_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 _MAX_QUEUES: Final = 100  # queue labels per server; any process that can write to the record could make up more
 _OTHERS: Final = "other"  # the label of the queues beyond that
 _MAX_TEXT: Final = 256  # characters at which the hook cuts every text
@@ -55,6 +80,7 @@ class HookCounts:
     def __init__(self, names: QueueNames) -> None:
         self._runs, self._failures = RUNS.counter(), FAILURES.counter()
         self._durations = DURATION.histogram(_BUCKETS)
+        self._verdicts, self._results = VERDICT.histogram(_VERDICT_BUCKETS), VERDICT_RESULTS.counter()
         self._updates, self._drops = UPDATES.counter(), DROPPED.counter()
         self._names = names
         self._named: Sequence[NamedQueue] = ()
@@ -66,7 +92,7 @@ class HookCounts:
         with self._lock:
             for server in forget:
                 del self._queues[server]
-                forget_server(server, self._runs, self._failures, self._durations, self._updates, self._drops)
+                forget_server(server, *self._metrics())
             self._named = named
             for server in servers:
                 self._queues.setdefault(server, set())
@@ -74,6 +100,10 @@ class HookCounts:
                     self._runs.labels(server, hook)
                     for reason in RUN_FAILURES:
                         self._failures.labels(server, hook, reason)
+                for hook in DEFERRING_HOOKS:
+                    self._verdicts.labels(server, hook)
+                    for result in VERDICTS:
+                        self._results.labels(server, hook, result)
                 for queue in named:
                     self._queue(server, queue.name)
 
@@ -101,6 +131,13 @@ class HookCounts:
                 if end.drop:
                     self._drops.labels(server, queue, end.drop).inc()
 
+    def decided(self, server: str, verdict: Verdict) -> None:
+        """Count the answer of a script that had deferred it."""
+        with self._lock:
+            if server in self._queues:
+                self._verdicts.labels(server, verdict.run.hook).observe(verdict.seconds)
+                self._results.labels(server, verdict.run.hook, verdict.result).inc()
+
     def vanished(self, server: str, hook: HookName) -> None:
         """Count a script whose hook is gone and has written no end."""
         with self._lock:
@@ -109,8 +146,12 @@ class HookCounts:
 
     def collect(self) -> Families:
         """Return all of them."""
-        for metric in (self._runs, self._failures, self._durations, self._updates, self._drops):
+        for metric in self._metrics():
             yield from metric.collect()
+
+    def _metrics(self) -> tuple[MetricWrapperBase, ...]:
+        timed = (self._durations, self._verdicts)
+        return (self._runs, self._failures, *timed, self._results, self._updates, self._drops)
 
     def _label(self, queue: str) -> str:
         """Return the label that `queues` uses; if ftok failed, the name that is configured for its path and id."""

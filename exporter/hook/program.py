@@ -64,8 +64,9 @@ def _run(options: Options) -> ScriptResult:
             lost = _post(options, None, kind)
             record.write(encode({"time": time.time(), "event": "end", **known, "result": "unwatched", **lost}))
             return script.replace(options.script, environment, options.timeout)
-    if ended.exit_status == _DEFERRED and hook == "auth-user-pass-verify" and "auth_control_file" in given:
-        ended.result = "deferred"  # the third answer, since OpenVPN 2.6
+    control_file = _control_file(hook, ended, given)
+    if control_file:
+        ended.result = "deferred"
 
     result: dict[str, Value] = {
         "result": ended.result,
@@ -75,8 +76,27 @@ def _run(options: Options) -> ScriptResult:
     }
     message = {"event": hook, "time": started, "server": server, **client, **event.traffic_of(given), **result}
     posted = _post(options, encode(message), kind)
-    record.write(encode({"time": time.time(), "event": "end", **known, **result, **posted}))
+    line = encode({"time": time.time(), "event": "end", **known, **result, **posted, "control_file": control_file})
+    record.write(line)
+    if control_file:
+        from exporter.hook.verdict import watch  # costs time, and is rarely needed
+
+        watch(options.record, line, record)
     return ended
+
+
+def _control_file(hook: str, ended: ScriptResult, given: dict[str, str]) -> str | None:
+    """Return the file that the answer will be written to, if the script has left it for later (deferred)."""
+    if hook == "auth-user-pass-verify" and ended.exit_status == _DEFERRED:
+        return given.get("auth_control_file")  # since OpenVPN 2.6
+    path = given.get("client_connect_deferred_file") if hook == "client-connect" and ended.result == "ok" else None
+    if path:
+        try:
+            with open(path, "rb") as file:
+                return path if file.read(1) == b"2" else None
+        except OSError:
+            pass  # the script has removed it: it has answered
+    return None
 
 
 def _identity() -> dict[str, Value]:

@@ -14,9 +14,13 @@ HookName = Literal[
 RunFailure = Literal["exit_status", "not_executable", "signal", "timeout"]
 UpdateDrop = Literal["full", "no_queue", "too_big", "denied", "other"]
 
+VerdictResult = Literal["ok", "refused", "undecided"]
+
 HOOK_NAMES: Final[tuple[HookName, ...]] = get_args(HookName)
 RUN_FAILURES: Final[tuple[RunFailure, ...]] = get_args(RunFailure)
 UPDATE_DROPS: Final[tuple[UpdateDrop, ...]] = get_args(UpdateDrop)
+VERDICTS: Final[tuple[VerdictResult, ...]] = get_args(VerdictResult)
+DEFERRING_HOOKS: Final[tuple[HookName, ...]] = ("auth-user-pass-verify", "client-connect")
 
 _NO_FAILURES: Final = frozenset({"ok", "deferred", "unwatched"})
 # The hook cuts every text at 256 characters, so of a long path neither the end nor the project id need be there.
@@ -53,6 +57,14 @@ class End(NamedTuple):
     drop: UpdateDrop | None  # why the update did not reach the queue
 
 
+class Verdict(NamedTuple):
+    """The line about the answer of a script that had deferred it."""
+
+    run: Run
+    result: VerdictResult
+    seconds: float  # from the start of the script
+
+
 class OpenRuns:
     """The runs that have started and not ended, in the order of their starts; changed by one thread only."""
 
@@ -81,14 +93,14 @@ class OpenRuns:
         return True
 
 
-def parse_record(batch: bytes) -> Iterator[Start | End | None]:
+def parse_record(batch: bytes) -> Iterator[Start | End | Verdict | None]:
     """Parse whole lines in order; None for one that openvpn-mq-hook did not write, or not to its end."""
     for line in batch.splitlines():
         if line:
             yield _parse_line(line[max(0, line.rfind(_LINE_START)) :])
 
 
-def _parse_line(line: bytes) -> Start | End | None:
+def _parse_line(line: bytes) -> Start | End | Verdict | None:
     try:
         fields = json.loads(line)
         hook = _text(fields["hook"])
@@ -103,6 +115,8 @@ def _parse_line(line: bytes) -> Start | End | None:
             return Start(run)
         if fields["event"] == "end":
             return _end(run, fields)
+        if fields["event"] == "verdict" and _is_verdict(fields["verdict"]):
+            return Verdict(run, fields["verdict"], _seconds(fields["verdict_seconds"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         pass  # another program's line
     return None
@@ -113,14 +127,12 @@ def _end(run: Run, fields: dict[str, object]) -> End:
     failure = result if _is_failure(result) else None
     if failure is None and result not in _NO_FAILURES:
         raise ValueError(result)
-    if seconds is not None and not (isinstance(seconds, int | float) and 0 <= seconds < float("inf")):
-        raise ValueError(seconds)
     if queue is not None and not _QUEUE.fullmatch(_text(queue)):
         raise ValueError(queue)
     return End(
         run,
         failure=failure,
-        seconds=None if seconds is None else float(seconds),
+        seconds=None if seconds is None else _seconds(seconds),
         queue=None if queue is None else str(queue),
         drop=None if queue is None or update == "sent" else update if _is_drop(update) else "other",
     )
@@ -136,6 +148,16 @@ def _is_failure(result: object) -> TypeGuard[RunFailure]:
 
 def _is_drop(update: object) -> TypeGuard[UpdateDrop]:
     return update in UPDATE_DROPS
+
+
+def _is_verdict(result: object) -> TypeGuard[VerdictResult]:
+    return result in VERDICTS
+
+
+def _seconds(value: object) -> float:
+    if not (isinstance(value, int | float) and 0 <= value < float("inf")):
+        raise ValueError(value)
+    return float(value)
 
 
 def _text(value: object) -> str:

@@ -9,6 +9,7 @@ from exporter.hook.options import HELP
 from exporter.openvpn.hookrecord import HOOK_NAMES, RUN_FAILURES, UPDATE_DROPS, End, Start, parse_record
 from tests.hook.test_record import CLIENT
 from tests.support.hooks import PATH, lines, run, script
+from tests.support.openvpn import wait_until
 
 TEXT = (Path(__file__).parents[2] / "docs" / "hook.md").read_text()
 
@@ -53,6 +54,11 @@ def test_the_record_has_the_fields(tmp_path: Path) -> None:
     options = ["--record-client", "--queue", "1", "--"]
     run(record, *options, script(tmp_path, "exit 1"), "add", "10.8.0.6", "bob", environment=environment)
     run(record, *options, script(tmp_path, "kill -9 $$"), environment=environment)
+    control = tmp_path / "control"
+    control.write_text("1")
+    deferred = {**PATH, "script_type": "user-pass-verify", "auth_control_file": str(control)}
+    run(record, "--", script(tmp_path, "exit 2"), environment=deferred)
+    wait_until(lambda: lines(record)[-1]["event"] == "verdict", "the verdict is recorded", 10)
     written = {key for line in lines(record) for key in line} - {"time", "event"}
     assert written == fields("The record")
     examples = re.findall(r"^\{.*\}$", section("The record"), re.MULTILINE)

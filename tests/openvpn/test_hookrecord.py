@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.hook.jsonline import encode
-from exporter.openvpn.hookrecord import End, OpenRuns, Run, RunFailure, Start, UpdateDrop, parse_record
+from exporter.openvpn.hookrecord import End, OpenRuns, Run, RunFailure, Start, UpdateDrop, Verdict, parse_record
 
 RUN = Run("udp", "client-connect", 7, 100, 4026531836)
 START: dict[str, Any] = {
@@ -18,7 +18,7 @@ START: dict[str, Any] = {
 END: dict[str, Any] = {**START, "event": "end", "result": "ok", "exit": 0, "script_seconds": 0.25}
 
 
-def one(fields: dict[str, Any]) -> Start | End | None:
+def one(fields: dict[str, Any]) -> Start | End | Verdict | None:
     (line,) = parse_record(json.dumps(fields).encode() + b"\n")
     return line
 
@@ -122,3 +122,12 @@ def test_the_queue_of_a_long_path(length: int) -> None:
     line = encode({**END, "queue": queue, "update": "no_queue"})
     (end,) = parse_record(line + b"\n")
     assert end == End(RUN, None, 0.25, queue[:256], "no_queue")
+
+
+def test_a_verdict() -> None:
+    """Of a script that had deferred its answer; with another word or time it is no line of the hook's."""
+    line = {**START, "event": "verdict", "verdict": "ok", "verdict_seconds": 3.5}
+    assert one(line) == Verdict(RUN, "ok", 3.5)
+    assert one({**line, "verdict": "perhaps"}) is None
+    assert one({**line, "verdict_seconds": -1}) is None
+    assert one({**line, "verdict_seconds": None}) is None

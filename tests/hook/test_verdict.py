@@ -1,0 +1,113 @@
+"""Deferred answers: OpenVPN is not held up, and the record says what came of them."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.hooks import HOOK, PATH, lines, script
+from tests.support.openvpn import wait_until
+
+
+def start(folder: Path, hook: str, body: str, control: Path) -> float:
+    """Run the hook as OpenVPN does for a deferring script; returns the seconds that OpenVPN waited."""
+    control.touch()
+    variable = {"client-connect": "client_connect_deferred_file", "user-pass-verify": "auth_control_file"}[hook]
+    environment = {**PATH, "script_type": hook, variable: str(control), "config": "/etc/openvpn/vpn.conf"}
+    began = time.monotonic()
+    command = [str(HOOK), "--record", str(folder / "record"), "--", script(folder, body, f"{control.name}.sh")]
+    subprocess.run(command, env=environment, check=False, timeout=30)
+    return time.monotonic() - began
+
+
+def verdicts(folder: Path) -> list[dict[str, Any]]:
+    """Lines of the record."""
+    return [line for line in lines(folder / "record") if line["event"] == "verdict"]
+
+
+def later(seconds: float, answer: str) -> str:
+    """A script that answers in the background."""
+    control = "${auth_control_file:-$client_connect_deferred_file}"
+    return f'(sleep {seconds}; printf {answer} >"{control}") >/dev/null 2>&1 &'
+
+
+def watchers(folder: Path) -> int:
+    """Processes that run the hook for this record now."""
+    found = subprocess.run(["pgrep", "-c", "-f", f"{folder}/record"], capture_output=True, text=True, check=False)
+    return int(found.stdout)
+
+
+@pytest.mark.parametrize(("answer", "verdict"), [("1", "ok"), ("0", "refused")])
+def test_auth(tmp_path: Path, answer: str, verdict: str) -> None:
+    """The hook ends with the script; the verdict follows, with its time from the script's start."""
+    control = tmp_path / "control"
+    waited = start(tmp_path, "user-pass-verify", later(1.5, answer) + " exit 2", control)
+    assert waited < 1.4
+    (end,) = [line for line in lines(tmp_path / "record") if line["event"] == "end"]
+    assert (end["result"], end["exit"], end["control_file"]) == ("deferred", 2, str(control))
+    wait_until(lambda: bool(verdicts(tmp_path)), "the verdict is recorded", 10)
+    (line,) = verdicts(tmp_path)
+    assert line["verdict"] == verdict
+    assert line["verdict_seconds"] == pytest.approx(1.5, abs=0.5)
+    assert {key: line[key] for key in ("server", "hook", "pid")} == {
+        "server": "vpn",
+        "hook": "auth-user-pass-verify",
+        "pid": end["pid"],
+    }
+
+
+def test_client_connect(tmp_path: Path) -> None:
+    """It says "deferred" by a 2 in its file, and exits with 0."""
+    body = 'printf 2 >"$client_connect_deferred_file"; ' + later(0.3, "1")
+    start(tmp_path, "client-connect", body, tmp_path / "control")
+    wait_until(lambda: bool(verdicts(tmp_path)), "the verdict is recorded", 10)
+    assert [(line["hook"], line["verdict"]) for line in verdicts(tmp_path)] == [("client-connect", "ok")]
+
+
+def test_one_that_does_not_defer(tmp_path: Path) -> None:
+    """No verdict, no process."""
+    for hook, body in (("client-connect", "exit 0"), ("user-pass-verify", "exit 0"), ("user-pass-verify", "exit 1")):
+        start(tmp_path, hook, body, tmp_path / "control")
+    assert {line.get("result") for line in lines(tmp_path / "record")} == {None, "ok", "exit_status"}
+    assert watchers(tmp_path) == 0
+
+
+def test_openvpn_removes_the_file(tmp_path: Path) -> None:
+    """With an answer in it, that counts; without, it was never decided."""
+    for name in ("answered", "given-up"):
+        start(tmp_path, "user-pass-verify", "exit 2", tmp_path / name)
+    time.sleep(0.3)  # the process has both open
+    (tmp_path / "answered").write_text("1")
+    for name in ("answered", "given-up"):
+        (tmp_path / name).unlink()
+    wait_until(lambda: len(verdicts(tmp_path)) == 2, "both are recorded", 10)
+    assert sorted(line["verdict"] for line in verdicts(tmp_path)) == ["ok", "undecided"]
+
+
+def test_many_share_one_process(tmp_path: Path) -> None:
+    """Each is recorded once, with its own answer and time; the process holds nothing of OpenVPN's, and ends."""
+    count = 12
+    for number in range(count):
+        start(tmp_path, "user-pass-verify", later(1.5, str(number % 2)) + " exit 2", tmp_path / f"control{number}")
+    assert watchers(tmp_path) == 1
+    wait_until(lambda: len(verdicts(tmp_path)) >= count, "all are recorded", 20)
+    time.sleep(0.3)
+    found = verdicts(tmp_path)
+    assert len({line["pid"] for line in found}) == len(found) == count
+    assert sorted(line["verdict"] for line in found) == ["ok"] * 6 + ["refused"] * 6
+    pid = int(subprocess.run(["pgrep", "-f", f"{tmp_path}/record"], capture_output=True, text=True, check=True).stdout)
+    assert {os.readlink(f"/proc/{pid}/fd/{stream}") for stream in (0, 1, 2)} == {"/dev/null"}
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    wait_until(lambda: watchers(tmp_path) == 0, "it ends", 20)
+
+
+def test_a_rotated_record(tmp_path: Path) -> None:
+    """Verdicts go into the new file; the old process ends with its last one, and the new file has its own."""
+    start(tmp_path, "user-pass-verify", later(1.0, "1") + " exit 2", tmp_path / "one")
+    (tmp_path / "record").rename(tmp_path / "record.1")
+    start(tmp_path, "user-pass-verify", later(0.2, "0") + " exit 2", tmp_path / "other")
+    wait_until(lambda: len(verdicts(tmp_path)) == 2, "both are recorded", 10)
+    assert [line["verdict"] for line in verdicts(tmp_path)] == ["refused", "ok"]
