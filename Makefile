@@ -42,6 +42,7 @@ bench: $(VENV)/.test
 	$(VENV)/bin/python -m bench.log
 	$(VENV)/bin/python bench/trace.py
 	$(VENV)/bin/python bench/waiters.py
+	$(VENV)/bin/python -m bench.scripts
 
 # A package for the release of the distribution that this runs on, in dist/.
 deb rpm: $(VENV)/.test

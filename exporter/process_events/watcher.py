@@ -112,7 +112,7 @@ class Watcher:
         until = self._look_at if due is None else min(due, self._look_at)
         files = [connector.fileno(), *(starts.fileno() for starts in self._scripts.starts)]
         ready, _, _ = select.select(files, [], [], min(patience, max(0.0, (until - now) / 1e9)))
-        if ready and self._scripts.openvpn_started():
+        if set(ready) - {connector.fileno()} and self._scripts.openvpn_started():
             self._wide_until = time.monotonic_ns() + _WIDE
             self._filter()
             self._soon = list(_SOON)
