@@ -92,6 +92,8 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add the results and durations of another tally."""
-        self.results.update(other.results)
+        for result, count in other.results.items():
+            self.results[result] += count
         for phase, durations in other.phases.items():
-            self.phases[phase].add(durations)
+            if any(durations.counts):
+                self.phases[phase].add(durations)

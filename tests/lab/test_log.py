@@ -303,3 +303,7 @@ def test_the_journal(journal: Journald, tmp_path: Path) -> None:
         wait_until(lambda: ("full",) in watched.counts(), "the script's lines are counted")
         listing = server.run(*journal.inside("journalctl", "--output=cat", f"_SYSTEMD_UNIT={unit}")).stdout
         assert watched.settle(lambda: listing.count("\n")) == {("client-connect", "exit_status"): 1, ("full",): 2}
+        # OpenVPN stamps nothing here: the times are the journal's. Only bob's script leads to an answer.
+        labels = {"server": "server", "phase": "script"}
+        assert program.value("openvpn_connection_phase_seconds_count", **labels) == 1
+        assert program.value("openvpn_connection_phase_seconds_sum", **labels) == pytest.approx(1.0, abs=0.3)
