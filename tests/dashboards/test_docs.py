@@ -3,11 +3,12 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.support.boards import NAMES
 from tests.support.markdown import blocks
 from tests.support.releases import Release
-from tests.support.rulebook import ALERTMANAGER, ALERTS, RECORDING, rules
+from tests.support.rulebook import ALERTMANAGER, alerts, read, recorded
 
 ROOT = Path(__file__).parents[2]
 ALERTS_PAGE, DASHBOARDS_PAGE = ((ROOT / "docs" / page).read_text() for page in ("alerts.md", "dashboards.md"))
@@ -16,6 +17,11 @@ ALERTS_PAGE, DASHBOARDS_PAGE = ((ROOT / "docs" / page).read_text() for page in (
 def moved(text: str, folder: Path) -> str:
     """With /etc and /var in a folder."""
     return re.sub(r"(?<= )/(etc|var)/", rf"{folder}/\1/", text)
+
+
+def rules_in(path: Path) -> list[dict[str, Any]]:
+    """Return the rules of a file."""
+    return [rule for group in read(path)["groups"] for rule in group["rules"]]
 
 
 def typed(script: str, where: Path) -> str:
@@ -35,8 +41,11 @@ def test_rules_are_loaded_as_the_page_says(tmp_path: Path, release: Release) -> 
         [release.promtool, "check", "config", str(config)], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
-    for path in (RECORDING, ALERTS):
-        assert f"{len(rules(path))} rules found" in checked.stdout
+    assert f"{len(recorded())} rules found" in checked.stdout
+    assert f"{len(alerts())} rules found" in checked.stdout
+    links = [rule["annotations"]["dashboard_url"] for rule in rules_in(tmp_path / "etc/prometheus/rules/alerts.yml")]
+    assert len(links) == len(alerts())
+    assert all(link.startswith("https://grafana.example.org/d/") for link in links)
 
 
 def test_alertmanager_is_asked_as_the_page_says(release: Release) -> None:

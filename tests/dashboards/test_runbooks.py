@@ -77,10 +77,11 @@ def test_metrics_exist(name: str) -> None:
 @pytest.mark.parametrize("name", alerts())
 def test_the_alert_leads_to_a_dashboard_that_exists(name: str) -> None:
     """Wherever the template may lead, with variables that the dashboard has, filled from labels."""
-    _, *links = alerts()[name]["annotations"]["dashboard_url"].split("{{ $externalLabels.grafana_url }}/d/")
+    path = alerts()[name]["annotations"]["dashboard_url"].removeprefix("/d/")
+    links = [link for link in re.split(r"\{\{ (?:if .+?|else|end) \}\}", path) if link]
     assert links
     for link in links:
-        uid, _, arguments = re.sub(r"\{\{ (else|end) \}\}.*", "", link).partition("?")
+        uid, _, arguments = link.partition("?")
         (document,) = (document for document in BOARDS.values() if document["uid"] == uid)
         given = re.findall(r"var-(\w+)=\{\{ \$labels\.(\w+) \| urlquery \}\}", arguments)
         assert len(given) == arguments.count("="), arguments

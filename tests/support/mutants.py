@@ -1,10 +1,12 @@
 """Rules with one number or one duration changed: what tests that prove something must not let pass."""
 
+import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Rule = dict[str, Any]
+Case = dict[str, Any]
 
 _TOKEN = re.compile(
     r"""(?P<skip>"[^"]*"|'[^']*'|[A-Za-z_:][\w:]*)"""  # strings; names, which may hold digits
@@ -12,13 +14,15 @@ _TOKEN = re.compile(
     r"""|(?P<number>\d+(?:\.\d+)?)"""
 )
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FILTER = re.compile(r"\](?: offset \w+)?\)+ > $")
+"""Before a 0, after the rate or increase of a counter: such a filter makes a rule cheaper, and -1 changes nothing."""
 
 
 def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
-    """Each with a word on what was changed: thresholds by 15 %, windows doubled and halved, `for` by a minute."""
+    """Yield each with a word on what was changed: numbers by 15 %, windows doubled and halved, `for` by a minute."""
     expression = rule["expr"]
     for token in _TOKEN.finditer(expression):
-        for other in _others(token):
+        for other in _others(token, filters=bool(_FILTER.search(expression[: token.start()]))):
             changed = expression[: token.start()] + other + expression[token.end() :]
             yield f"{token[0]} at {token.start()} became {other}", {**rule, "expr": changed}
     if "alert" in rule:
@@ -28,11 +32,57 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
                 yield f"{field} became {other} s", {**rule, field: f"{other}s"}
 
 
-def _others(token: re.Match[str]) -> list[str]:
+def numbered(rule: Rule, number: int) -> Rule:
+    """Give a rule a name of its own, so that many variants of it can stand side by side."""
+    kind = "alert" if "alert" in rule else "record"
+    other = _name(rule[kind], number)
+    return {**rule, kind: other, "expr": rule["expr"].replace(rule[kind], other)}
+
+
+def asking_for_all(case: Case, name: str, count: int) -> Case:
+    """Have a test ask each of the numbered variants for what it asks the rule of that name."""
+    looks = {kind: case[kind] for kind in ("alert_rule_test", "promql_expr_test") if kind in case}
+    return {
+        **case,
+        **{
+            kind: [
+                _renamed(look, name, _name(name, number))
+                for number in range(count)
+                for look in some
+                if name in (look.get("expr") or look["alertname"])
+            ]
+            for kind, some in looks.items()
+        },
+    }
+
+
+def failed(output: str) -> set[int]:
+    """Return the numbers of the variants that promtool names, which it does if a test of them fails."""
+    return {int(number) for number in re.findall(r"__variant(\d+)__", output)}
+
+
+def _name(name: str, number: int) -> str:
+    return f"{name}__variant{number}__"
+
+
+def _renamed(look: Case, name: str, other: str) -> Case:
+    look = copy.deepcopy(look)
+    if "alertname" in look:
+        look["alertname"] = other
+    else:
+        look["expr"] = look["expr"].replace(name, other)
+        for sample in look.get("exp_samples", ()):
+            sample["labels"] = sample["labels"].replace(name, other)
+    return look
+
+
+def _others(token: re.Match[str], *, filters: bool) -> Sequence[str]:
     if duration := token["duration"]:
         return [f"{_seconds(duration) * 2}s", f"{_seconds(duration) // 2}s"]
     if number := token["number"]:
-        return [f"{float(number) * 0.85:g}", f"{float(number) * 1.15:g}"] if float(number) else ["2", "-1"]
+        if float(number):
+            return [f"{float(number) * 0.85:g}", f"{float(number) * 1.15:g}"]
+        return ["2"] if filters else ["2", "-1"]
     return []
 
 
