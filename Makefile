@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-WORKERS ?= 4
+WORKERS ?= 6
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.

@@ -34,9 +34,8 @@ class Walk(NamedTuple):
     refusal: str | None  # why some or all queues may be missing; None: all are there
 
 
-def system_msgctl() -> MsgCtl | str:
+def system_msgctl(machine: str = os.uname().machine) -> MsgCtl | str:
     """Return the C library's msgctl(msqid, cmd, buffer address), or the reason why its answers are not understood."""
-    machine = os.uname().machine
     if machine not in _KNOWN_MACHINES or struct.calcsize("P") != 8:
         return f"the layout of struct msqid_ds on {machine} is not known"
     # PyDLL keeps the interpreter lock: the call takes half a microsecond and never sleeps, while handing the lock

@@ -31,7 +31,7 @@ def commands(folder: Path, bound: int) -> tuple[list[str], list[str], dict[str, 
     """ExecStartPre, ExecStart and the environment of the unit, with its paths in `folder`."""
     text = UNIT.read_text().replace("=1024", f"={bound}")
     text = text.replace("/run/openvpn-mq-trace", str(folder))
-    text = text.replace("/usr/local/lib/openvpn-mq-exporter/queues.bt", str(PROGRAM))
+    text = text.replace("/usr/share/openvpn-mq-exporter/queues.bt", str(PROGRAM))
     found = dict(re.findall(r"^(ExecStart(?:Pre)?|Environment|CapabilityBoundingSet)=(.*)$", text, re.MULTILINE))
     environment = dict(pair.split("=") for pair in found["Environment"].split())
     shell = {name: shlex.split(found[name]) for name in found if "Exec" in name}
