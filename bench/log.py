@@ -42,7 +42,7 @@ def run(*command: str) -> Run:
 
 
 def real_log() -> bytes:
-    """What a server writes while clients come and go; one in ten is refused by a script that fails."""
+    """Return what a server writes while clients come and go; one in ten is refused by a script that fails."""
     with Lab() as lab:
         script = lab.script("connect", 'case "$common_name" in *0) echo "Message queue full"; exit 3;; esac')
         server = lab.server(f"client-connect {script}")
@@ -55,7 +55,7 @@ def real_log() -> bytes:
 
 
 def mtail_counts(output: str) -> dict[str, int]:
-    """The sums of mtail's metrics by name."""
+    """Return the sums of mtail's metrics by name."""
     return {
         metric["Name"]: sum(int(value["Value"]["Value"]) for value in metric.get("LabelValues") or [])
         for metrics in json.loads(output).values()
@@ -98,7 +98,7 @@ def main(count: int) -> None:
 
 
 def follow() -> None:
-    """What following an idle log costs, and how long a new line takes to be counted."""
+    """Print what following an idle log costs, and how long a new line takes to be counted."""
     warning = "2026-11-23 20:40:09 WARNING: Failed running command (--client-connect): external program fork failed\n"
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "server.log")

@@ -29,7 +29,7 @@ def median(work: Callable[[], object]) -> float:
 
 
 def listing(count: int, version: int) -> bytes:
-    """A status file as OpenVPN 2.6 writes it."""
+    """Return a status file as OpenVPN 2.6 writes it."""
     when = "2026-11-23 20:40:09"
     if version == 1:
         rows = [f"client{n},10.0.{n >> 8}.{n & 255}:4711,{n * 977},{n * 991},{when}" for n in range(count)]

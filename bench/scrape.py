@@ -46,7 +46,7 @@ def rounds(count: int) -> int:
 
 
 def scraping(port: int, *, encoding: str = "identity") -> Callable[[], int]:
-    """A scrape over a connection that stays open, as Prometheus keeps it; gives the bytes that were sent."""
+    """Return a scrape over a connection that stays open, as Prometheus keeps it; it returns the bytes that were sent."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def scrape() -> int:
@@ -69,7 +69,7 @@ def wait_for(port: int) -> None:
 
 
 def start(port: int, *command: str) -> subprocess.Popen[bytes]:
-    """A server on `port` that is ready."""
+    """Start a server on `port`, and wait until it is ready."""
     process = subprocess.Popen([sys.executable, *command], stderr=subprocess.DEVNULL)
     wait_for(port)
     return process

@@ -81,11 +81,11 @@ def watch(stack: ExitStack, folder: Path, release: Release, targets: list[str], 
     config.write_text(at_pace(shipped, times))
     (folder / "openvpn-mq.tmpl").write_text((ALERTMANAGER / "openvpn-mq.tmpl").read_text())
     manager = stack.enter_context(alertmanager(config, release))
-    for path in (RECORDING, ALERTS):
-        linked = path.read_text().replace(
+    for rules in (RECORDING, ALERTS):
+        linked = rules.read_text().replace(
             "dashboard_url: '/d/", f"dashboard_url: '{GRAFANA}/d/"
         )  # as docs/alerts.md says
-        (folder / path.name).write_text(at_pace(linked, times))
+        (folder / rules.name).write_text(at_pace(linked, times))
     server = stack.enter_context(
         prometheus(
             folder,
@@ -146,7 +146,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         for name, each in watches.items():
             each.wait_for("/oncall", "OpenvpnMqExporterDown", 900, instance=targets[1])
             held[name] = each.manager.alerts("OpenvpnMqQueueFull", instance=targets[1], queue="routes")
-        yield Site(watches, *targets, record, times, held)
+        yield Site(watches, targets[0], targets[1], record, times, held)
     remove_all_queues()
 
 

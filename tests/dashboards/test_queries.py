@@ -1,7 +1,6 @@
 """What linters ask of queries, over every query of every panel, and what they forget to ask."""
 
 import re
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-def each(*kinds: str) -> Any:
+def each(*kinds: str) -> pytest.MarkDecorator:
     """Return a mark: every query of the panels of those types, of all panels if none is named."""
     found = [(name, panel, target) for name, panel, target in TARGETS if not kinds or panel["type"] in kinds]
     assert found

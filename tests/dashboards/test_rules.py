@@ -20,7 +20,7 @@ each_board = pytest.mark.parametrize("document", BOARDS.values(), ids=BOARDS)
 each_panel = pytest.mark.parametrize("panel", [panel for _, panel in PANELS], ids=[name for name, _ in PANELS])
 
 
-def each(*kinds: str) -> Any:
+def each(*kinds: str) -> pytest.MarkDecorator:
     """Return a mark: every panel of those types."""
     found = [(name, panel) for name, panel in PANELS if panel["type"] in kinds]
     assert found
@@ -63,7 +63,7 @@ def test_query_variables_let_choose_all(document: Document) -> None:
         "job",
         "instance",
     ]
-    asked = []
+    asked: list[str] = []
     for found in document["templating"]["list"][1:]:
         assert found["type"] == "query", found["name"]
         assert found["datasource"] == SOURCE

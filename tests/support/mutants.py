@@ -28,8 +28,8 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
     if "alert" in rule:
         for field in ("for", "keep_firing_for"):
             seconds = _seconds(rule.get(field, "0s"))
-            for other in {max(0, seconds - 60), seconds + 60} - {seconds}:
-                yield f"{field} became {other} s", {**rule, field: f"{other}s"}
+            for changed_to in {max(0, seconds - 60), seconds + 60} - {seconds}:
+                yield f"{field} became {changed_to} s", {**rule, field: f"{changed_to}s"}
 
 
 def numbered(rule: Rule, number: int) -> Rule:
