@@ -46,7 +46,7 @@ def rounds(count: int) -> int:
 
 
 def scraping(port: int, *, encoding: str = "identity") -> Callable[[], int]:
-    """Return a scrape over a connection that stays open, as Prometheus keeps it; it returns the bytes that were sent."""
+    """Return a scrape over a connection that stays open, as Prometheus keeps it; it returns the bytes sent."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def scrape() -> int:
