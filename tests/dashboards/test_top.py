@@ -14,6 +14,8 @@ from tests.support.releases import Release
 from tests.support.rulebook import write_fast
 from tests.support.site import Site, everything
 
+pytestmark = pytest.mark.xdist_group("top")  # they share a site
+
 NOBODY = "127.0.0.1:1"
 KEYS = range(0x4F560001, 0x4F560001 + 12)
 
