@@ -11,7 +11,7 @@ from tests.support.rulebook import alerts, failures, file_of, needed, read, reco
 RULES = {**recorded(), **alerts()}
 
 
-@pytest.mark.slow
+@pytest.mark.mutants
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if list(mutants(rule))])
 def test_no_change_of_a_rule_passes_its_tests(name: str, tmp_path: Path) -> None:
