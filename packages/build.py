@@ -20,6 +20,7 @@ from typing import Final
 
 import exporter
 from exporter.check.program import command_line as check_command_line
+from exporter.check.program import sysctl_file
 from exporter.cli import command_line
 from exporter.hook.options import HELP
 from exporter.sysv.waiterd import command_line as waiters_command_line
@@ -89,7 +90,7 @@ def fill(stage: Path) -> None:
         _copy(files / "lintian-overrides", stage / "usr/share/lintian/overrides/openvpn-mq-exporter")
         documentation = stage / "usr/share/doc/openvpn-mq-exporter"
         for profile in ("small", "large"):
-            _copy(files / f"sysctl-{profile}.conf", documentation / "examples" / f"sysctl-{profile}.conf")
+            _write(documentation / "examples" / f"sysctl-{profile}.conf", sysctl_file(profile))
         for folder in ("rules", "grafana", "alertmanager"):
             for file in sorted((ROOT / "dashboards" / folder).glob("*.*")):
                 _copy(file, documentation / "examples" / folder / file.name)

@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from exporter.openvpn.connectionlines import OF_CLIENTS, ConnectionReader, is_of_connection, of_client
+from exporter.openvpn.connectionlines import ConnectionReader, is_of_connection, of_client
 from exporter.openvpn.connections import Connections
 from exporter.openvpn.connectiontable import ConnectionTable
+from exporter.openvpn.lineforms import LINES, OTHER_LINES, form_of, is_older, shape
 from exporter.openvpn.logline import Line, split, split_inside, times_repeated
 from exporter.openvpn.messages import Meaning, Notice, ends_with_message, meaning, queue_kind
 from exporter.openvpn.stamps import StampReader
@@ -47,33 +48,6 @@ _HINTS: Final = (
     *("--connect-freq", "Exiting due ", "Initialization Seq", "OpenVPN 2", "message repeated"),
 )
 
-# As nearly all clients are: NAME/1.2.3.4:5, udp4:1.2.3.4:5, [::1]:5. Others take the longer way.
-_CLIENT: Final = r"(?:[^ \n:]*:(?:[0-9.]++:)?[0-9]{1,5}|[^ \n]*\]:[0-9]{1,5})"
-_FORMS: Final = {  # what may precede the client of most lines, with the stamp as a group
-    "none": "()",
-    "date": "([0-9-]{10}+ [0-9:]{8}+) ",
-    "microseconds": "([0-9-]{10} [0-9:]{8} us=[0-9]{1,6}) ",
-    "machine": r"([0-9]{1,19}\.[0-9]{6} [0-9a-f]{1,8}) ",
-    "journal": r"(@journal [0-9]{10}\.[0-9]{6}) ",
-    "journal-date": r"(@journal [0-9]{10}\.[0-9]{6}) [0-9-]{10} [0-9:]{8} ",
-}
-# Lines about no client that nobody has to look at, of those that OpenVPN writes often.
-_OF_SERVER: Final = (
-    r"(?:MANAGEMENT: |net_|TUN/TAP |Socket Buffers|UDPv|TCPv|library ver|DCO ver|MULTI: multi_init|IFCONFIG POOL|"
-    r"Closing TUN|event_wait|read UDPv|read TCPv|NOTE: the current|Could not det)"
-)
-# One pass over a batch finds the lines of clients that matter, in their parts, and all lines that have another form;
-# a line of this form that does not matter costs a third of a microsecond.
-_LINES: Final = {
-    form: re.compile(
-        rf"\n(?:{prefix}({_CLIENT}) )?+(?(2){OF_CLIENTS}|(?!{prefix.replace('(', '(?:')}{_OF_SERVER})([^\n]+))"
-    )
-    for form, prefix in _FORMS.items()
-}
-_STAMP_FORMS: Final = {
-    form: re.compile(prefix.rstrip()) for form, prefix in _FORMS.items() if not form.startswith("journal")
-}
-_OTHER_LINES: Final = re.compile(r"\n()()()([^\n]+)")
 _LATELY: Final = 100.0  # lines
 _MIN_UNREAD: Final = 3  # lines
 _MAX_REMEMBERED: Final = 4096  # bytes of the last line of a batch
@@ -113,7 +87,7 @@ class LogParser:
         self._stamps = StampReader()
         self._carrier = _Mark()
         self._stamp = _Mark()
-        self._form = ""  # of _FORMS: of the last line of OpenVPN's that took the longer way
+        self._form = ""  # of lineforms: of the last line of OpenVPN's that took the longer way
         self._last_stamp = ""  # of a line of OpenVPN's
         self._last_line = ""
         self._batch_end = ""  # the last line of the batch before
@@ -177,10 +151,10 @@ class LogParser:
         """Return the pattern for the form that OpenVPN's lines have, if every line of that form is OpenVPN's."""
         form = self._form
         if form in ("none", "journal") and self._stamp.expected:
-            return _OTHER_LINES
+            return OTHER_LINES
         if not form.startswith("journal") and self._carrier.expected:
-            return _OTHER_LINES
-        return _LINES.get(form, _OTHER_LINES)
+            return OTHER_LINES
+        return LINES.get(form, OTHER_LINES)
 
     def _counted(self, client: str, message: str, what: Meaning, seconds: float | None, times: int) -> list[Found]:
         self._reader.read_meaning(client, message, what, seconds)
@@ -221,7 +195,7 @@ class LogParser:
         self._account(read=1)
         if line.stamp:
             self._last_stamp = line.stamp
-        self._form = _form_of(line)
+        self._form = form_of(line)
         # The journal's time is the more exact, OpenVPN's own the more honest of the others.
         first, second = (line.carrier, line.stamp) if line.carrier.startswith("@") else (line.stamp, line.carrier)
         seconds = self._stamps.seconds(first or second)
@@ -245,7 +219,7 @@ class LogParser:
         """
         for line in split_inside(text):
             is_openvpns = meaning(line.message) or is_of_connection(line.client, line.message)
-            is_current = _shape(line.stamp) == _shape(self._last_stamp) and not _is_older(line.stamp, self._last_stamp)
+            is_current = shape(line.stamp) == shape(self._last_stamp) and not is_older(line.stamp, self._last_stamp)
             if is_openvpns and is_current:
                 return line
         return None
@@ -282,20 +256,3 @@ def _lines_with(hints: Sequence[str], text: str) -> list[str]:
             found.add((text.rfind("\n", 0, at) + 1, end))
             at = text.find(hint, end)
     return [text[start:end] for start, end in sorted(found)]
-
-
-def _form_of(line: Line) -> str:
-    """Return which of _FORMS a line has; empty if none of them."""
-    form = next((name for name, pattern in _STAMP_FORMS.items() if pattern.fullmatch(line.stamp)), "")
-    if line.carrier.startswith("@journal "):
-        return {"none": "journal", "date": "journal-date"}.get(form, "")
-    return "" if line.carrier else form
-
-
-def _shape(stamp: str) -> str:
-    return re.sub(r"[0-9a-f]+$|[0-9]+", "0", stamp) if stamp[:1].isdigit() else stamp[3:4]
-
-
-def _is_older(stamp: str, other: str) -> bool:
-    """Return whether a stamp is older than another of its form; False for those before 2.5, which do not sort."""
-    return stamp[:1].isdigit() and len(stamp) == len(other) and stamp < other

@@ -18,6 +18,9 @@ from tests.support.openvpn import Lab, wait_until
 from tests.support.program import Program, running
 from tests.support.site_scripts import ScriptedServer
 
+# A storm of processes, which one of them makes on purpose, would cost the others events.
+pytestmark = pytest.mark.xdist_group("process_events")
+
 FLAGS = ("--collector.disable-defaults", "--collector.scripts", "--no-openvpn.discovery")
 
 

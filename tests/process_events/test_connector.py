@@ -15,6 +15,9 @@ from exporter.process_events.connector import Connector, UnavailableError
 from exporter.process_events.messages import Exit, Fork, Message
 from tests.support.needs import missing, need, need_root
 
+# A storm of processes, which one of them makes on purpose, would cost the others events.
+pytestmark = pytest.mark.xdist_group("process_events")
+
 FORKS = """
 import os
 os.read(0, 1)
@@ -91,7 +94,14 @@ def test_a_slow_reader_is_told(connector: Connector) -> None:
     lost = connector.dropped()
     assert lost > 0
     read += events(connector)
-    own = [event for event in read if isinstance(event, Fork | Exit) and event.parent == process.pid]
+    children = {event.pid for event in read if isinstance(event, Fork) and event.parent == process.pid}
+    own = [
+        event
+        for event in read
+        if isinstance(event, Fork | Exit)
+        # A child whose parent reaps it before the kernel looks has no parent any more.
+        and (event.parent == process.pid or (event.parent == 0 and event.pid in children))
+    ]
     assert 2 * count - lost <= len(own) < 2 * count
     assert connector.dropped() == 0
 
