@@ -149,7 +149,7 @@ def test_numbers_are_those_of_the_site(busy: Site) -> None:
     assert value("fleet: Hanging scripts") == 0
     assert round(value("fleet: Script failures")) >= 1
     assert round(value("openvpn: Script failures")) >= 1
-    assert 0.3 < value("openvpn: Failure ratio") < 0.7, "one of two runs, as far as rates tell"
+    assert 0.3 < value("openvpn: Failure ratio") < 0.7, "of the two runs after the first, one; as far as rates tell"
     assert 0 <= value("openvpn: Blocked by scripts") < 0.5
     assert value("openvpn: Management down") == 0
     (shares,) = busy.answers(*asked("openvpn: Blocked by scripts"), everything())

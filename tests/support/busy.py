@@ -102,8 +102,11 @@ def busy_site(folder: Path, release: Release) -> Iterator[tuple[Site, Program]]:
             load.asleep()
         in_c(full.id, "nowait", 3, 0).truth()
         lab.client("alice").wait_connected()
+        for runs in ("openvpn_script_runs_total", "openvpn_hook_runs_total"):  # rates need a value to start from
+            server.wait_for(f'sum({runs}{{hook="client-connect"}}) >= 1')
+        lab.client("bob").wait_connected()
         lab.client("fail").wait_refused()
-        wait_until(lambda: sum(line["event"] == "end" for line in lines(record)) >= 2, "both scripts are recorded")
+        wait_until(lambda: sum(line["event"] == "end" for line in lines(record)) >= 3, "all scripts are recorded")
         updates.receive()
         server.wait_for('sum(openvpn_script_failures_total{hook="client-connect"}) >= 1')
         server.wait_for("sum(openvpn_hook_failures_total) >= 1")
