@@ -1,6 +1,7 @@
 """What every test relies on: an IPC namespace of its own."""
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,8 +15,11 @@ settings.load_profile("any machine")
 
 
 def pytest_sessionstart() -> None:
-    """Leave the host's IPC namespace before any test runs."""
+    """Leave the host's IPC namespace, and give the signals back that nohup or a shell's & have taken away."""
     leave_ipc_namespace()
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:  # a program that a test starts would ignore it too
+            signal.signal(number, usual)
 
 
 @pytest.fixture
