@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,7 +18,12 @@ settings.load_profile("any machine")
 def pytest_sessionstart() -> None:
     """Leave the host's IPC namespace, and give the signals back that nohup or a shell's & have taken away."""
     leave_ipc_namespace()
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    usual_handlers: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGQUIT: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    for number, usual in usual_handlers.items():
         if signal.getsignal(number) is signal.SIG_IGN:  # a program that a test starts would ignore it too
             signal.signal(number, usual)
 

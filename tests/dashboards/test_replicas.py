@@ -9,6 +9,7 @@ import pytest
 
 from bench.fleet_hosts import hostname, serve
 from tests.support.boards import TARGETS, Document
+from tests.support.openvpn import wait_until
 from tests.support.prometheus import free_port, prometheus
 from tests.support.releases import OLD
 from tests.support.rulebook import write_fast
@@ -72,13 +73,20 @@ ASKED = [(name, panel, target) for name, panel, target in TARGETS if panel["titl
 )
 def test_a_pair_shows_what_one_shows(both: Both, panel: Document, target: Document) -> None:
     """The same rows and lines, none twice, no sum doubled, and no join that fails."""
-    one, pair = (site.answers(panel, target, everything()) for site in both)
-    if "topk" in target["expr"]:  # of eight that are equal, either may choose others
-        shown = [[series for series in found if "none" not in series["metric"].values()] for found in (one, pair)]
-        assert len(shown[0]) == len(shown[1])
-    else:
-        assert {frozenset(series["metric"].items()) for series in one} == {
-            frozenset(series["metric"].items()) for series in pair
-        }
+
+    def shown() -> list[Any]:
+        """What tells lines and rows apart, from either; of eight that are equal, either may choose others."""
+        found = [[series["metric"] for series in site.answers(panel, target, everything())] for site in both]
+        if "topk" in target["expr"]:
+            return [len([labels for labels in each if "none" not in labels.values()]) for each in found]
+        return [sorted(sorted(labels.items()) for labels in each) for each in found]
+
+    def alike() -> bool:
+        one, pair = shown()
+        return bool(one == pair)
+
+    # The two scrape at different moments: what has just begun is in one of them first.
+    wait_until(alike, f"the pair shows what one shows, now {shown()}", patience=20)
     if panel["type"] == "stat":
+        one, pair = (site.answers(panel, target, everything()) for site in both)
         assert last(pair[0]) == pytest.approx(last(one[0]), rel=0.5, abs=0.5)
