@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import exporter
-from exporter.check.program import command_line as check_command_line
+from exporter.check.options import command_line as check_command_line
 from exporter.check.program import sysctl_file
 from exporter.cli import command_line
 from exporter.hook.options import HELP

@@ -1,4 +1,4 @@
-"""The command line of openvpn-mq-check."""
+"""The program openvpn-mq-check: one look, or one after the other, in the form that was asked for."""
 
 from __future__ import annotations  # what is only imported for type checkers takes time
 
@@ -11,28 +11,20 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import exporter
 from exporter import logs
 from exporter.check.judge import SYSCTL_FILE, Thresholds, judge
 from exporter.check.look import SHOWN, Looker
+from exporter.check.options import PROGRAM, command_line
 from exporter.check.report import Level, Report
 from exporter.check.text import Style, render_text
-from exporter.check.users import EXPORTER_USER, known_user
+from exporter.check.users import known_user
 from exporter.errors import BadInputError
 from exporter.sysv.sysctl import PROFILES
 
 if TYPE_CHECKING:
     from exporter.config.model import Config
-
-PROGRAM: Final = "openvpn-mq-check"
-
-_DESCRIPTION: Final = """\
-One look at the System V message queues, their limits, and the OpenVPN instances of this host: what is full, what
-the exporter's user cannot read, and the commands that help. It never sends, receives or changes anything.
-Exit status: 0 all is well, 1 warning, 2 critical, 3 unknown, also if the command line is wrong.
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,61 +65,6 @@ def _main(argv: Sequence[str] | None) -> int:
         return Level.UNKNOWN
     finally:
         logging.shutdown()
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BadInputError(f"{message}; --help shows all options")
-
-
-def command_line() -> argparse.ArgumentParser:
-    """Return the parser of all options."""
-    parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
-    parser.add_argument(
-        "--as", dest="user", metavar="USER",
-        help=f"whose rights to try (default: {EXPORTER_USER} if there is such a user, else your own); complete as root",
-    )  # fmt: skip  # one line of arguments and one of help, here and below
-    parser.add_argument(
-        "--format", choices=("text", "plugin", "json"), default="text",
-        help="text for people, one line for monitoring plugins, or JSON (default %(default)s)",
-    )  # fmt: skip
-    thresholds = Thresholds()
-    parser.add_argument(
-        "--warning", metavar="PERCENT", type=_percent, default=thresholds.warning,
-        help="fill of a queue from which on it is a warning (default 80)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--critical", metavar="PERCENT", type=_percent, default=thresholds.critical,
-        help="fill from which on it is critical (default 95)",
-    )  # fmt: skip
-    parser.add_argument("--all", action="store_true", help=f"all queues, not only the {SHOWN} fullest")
-    parser.add_argument(
-        "--watch", metavar="SECONDS", type=_seconds, nargs="?", const=2.0, help="look again and again (every 2 seconds)"
-    )
-    parser.add_argument(
-        "--profile",
-        choices=list(PROFILES),
-        default="small",
-        help="what to compare the limits with (default %(default)s)",
-    )
-    parser.add_argument(
-        "--sysctl", choices=[name for name, profile in PROFILES.items() if profile], metavar="PROFILE",
-        help=f"only print {SYSCTL_FILE} for this profile, small or large",
-    )  # fmt: skip
-    parser.add_argument(
-        "--access", action="store_true",
-        help="only print the drop-in for systemd that lets the exporter read the files of the OpenVPN that runs here",
-    )  # fmt: skip
-    parser.add_argument(
-        "--config.file", dest="config_file", metavar="PATH", type=Path,
-        help="the exporter's configuration, for the names of queues and servers",
-    )  # fmt: skip
-    parser.add_argument(
-        "--path.procfs", dest="procfs", metavar="PATH", type=Path, default=Path("/proc"),
-        help="where /proc is mounted (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {exporter.__version__}")
-    return parser
 
 
 def sysctl_file(name: str) -> str:
@@ -203,23 +140,3 @@ def _config(path: Path | None) -> Config | None:
     from exporter.config.load import load  # noqa: PLC0415  # takes time, and most have no configuration
 
     return load(path)
-
-
-def _percent(text: str) -> float:
-    try:
-        number = float(text.removesuffix("%"))
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage; write a number from 0 to 100")
-    return number / 100
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0.1 <= number <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 on")
-    return number
