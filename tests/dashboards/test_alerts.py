@@ -51,6 +51,7 @@ def test_the_tests_of_a_rule_hold(name: str, release: Release, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @each_file
 def test_the_tests_of_a_rule_hold_among_all_rules(name: str, release: Release) -> None:
     """As the file's first line tells a reader to run it."""

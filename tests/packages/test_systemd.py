@@ -58,13 +58,19 @@ queue = sysv_ipc.MessageQueue(0x4f560001, sysv_ipc.IPC_CREAT, mode=0o600, max_me
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("machine")]
 
 
+def build(target: str) -> Path:
+    """Build a package as `make deb` or `make rpm` does, under another make too, whose flags this one inherits."""
+    command = ["make", "--no-print-directory", target]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return Path(built.stdout.splitlines()[-1])
+
+
 @pytest.fixture(scope="module")
 def package() -> Path:
     """What `make deb` builds."""
     need("lintian")
-    built = subprocess.run(["make", "deb"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
-    return Path(built.stdout.splitlines()[-1])
+    return build("deb")
 
 
 @pytest.fixture
@@ -248,9 +254,9 @@ def test_nothing_to_complain_about(package: Path) -> None:
 def test_the_rpm_holds_the_same_files(package: Path) -> None:
     """As far as it can be tried here: the same files, and scripts that the shell can read."""
     need("rpm")
-    built = subprocess.run(["make", "rpm"], cwd=ROOT, capture_output=True, text=True, check=True)
-    path = built.stdout.splitlines()[-1]
-    listed = subprocess.run(["rpm", "-qpl", path], capture_output=True, text=True, check=True).stdout.splitlines()
+    listed = subprocess.run(
+        ["rpm", "-qpl", build("rpm")], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     contents = subprocess.run(["dpkg-deb", "-c", str(package)], capture_output=True, text=True, check=True).stdout
     files = {line.split(" -> ")[0].split()[5][1:] for line in contents.splitlines() if not line.startswith("d")}
     assert files == {name for name in listed if name in files}
