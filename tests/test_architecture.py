@@ -127,3 +127,14 @@ def test_the_map_names_every_room() -> None:
     files = {path.name for path in PACKAGE.glob("*.py") if path.name not in {"__init__.py", "__main__.py"}}
     assert {room for room in rooms if f"exporter/{room}/" not in page} == set()
     assert {file for file in files if file not in page} == set()
+
+
+def test_what_tests_share_is_in_support() -> None:
+    """No test file imports another one: what two of them need has a module of its own."""
+    borrowed = [
+        f"{path.relative_to(ROOT)} imports {node.module}"
+        for path in (*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and ".test_" in f".{node.module}"
+    ]
+    assert borrowed == []

@@ -20,9 +20,9 @@ from exporter.collectors.status import StatusCollector
 from exporter.config.model import Config, OpenVpnServer, Settings, UnixAddress
 from exporter.probes import statuswatcher
 from exporter.probes.statusfile import Reading, read_whole
-from tests.openvpn.test_status import version_1, version_23
 from tests.support.openvpn import Lab, wait_until
 from tests.support.pages import Samples, collected, scrape
+from tests.support.statusfiles import version_1, version_23
 
 S = {"server": "s"}
 STATES = {"ok", "stale", "torn", "empty", "missing", "unreadable"}

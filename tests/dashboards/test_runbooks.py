@@ -9,10 +9,10 @@ import yaml
 
 from tests.support.boards import BOARDS
 from tests.support.markdown import blocks
+from tests.support.metricsdoc import declared
 from tests.support.needs import need
 from tests.support.releases import OLD
 from tests.support.rulebook import alerts, promtool, recorded
-from tests.test_docs import declared
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 PAGES = {page.stem: page.read_text() for page in FOLDER.iterdir()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from exporter.hook import event
 from exporter.hook.options import HELP
 from exporter.openvpn.hookrecord import HOOK_NAMES, RUN_FAILURES, UPDATE_DROPS, End, Start, parse_record
-from tests.hook.test_record import CLIENT
+from tests.support.clientenv import CLIENT
 from tests.support.hooks import PATH, lines, run, script
 from tests.support.openvpn import wait_until
 

@@ -6,25 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clientenv import CLIENT, SECRETS
 from tests.support.hooks import HOOK, NOBODY, PATH, Command, last, lines, public_hook, run, script
 from tests.support.needs import need, need_root
 from tests.support.openvpn import wait_until
-
-SECRETS = {
-    "password": "hunter2-password",
-    "auth_token": "hunter2-token",
-    "session_id": "hunter2-session",
-    "tls_id_0": "hunter2-certificate",
-    "X509_0_CN": "hunter2-x509",
-    "username": "hunter2-user",
-}
-CLIENT = {
-    "common_name": "alice-the-client",
-    "trusted_ip": "198.51.100.7",
-    "trusted_port": "40123",
-    "untrusted_ip": "198.51.100.7",
-    "ifconfig_pool_remote_ip": "10.8.0.77",
-}
 
 
 def test_a_start_and_an_end(tmp_path: Path) -> None:

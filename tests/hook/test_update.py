@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sysv_ipc
 
-from tests.hook.test_record import CLIENT, SECRETS
+from tests.support.clientenv import CLIENT, SECRETS
 from tests.support.hooks import NOBODY, PATH, last, public_hook, run, script
 
 KEY = 0x4F560001

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.test_log import Watched, lines_of, watched_file
+from tests.support.logged import Watched, lines_of, watched_file
 from tests.support.openvpn import Lab, OpenVpn, pki, wait_until
 from tests.support.program import Program, running
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.test_log import WARNING, finish, lines_of, watched_file
 from tests.support.journald import journald
+from tests.support.logged import WARNING, finish, lines_of, watched_file
 from tests.support.needs import need
 from tests.support.openvpn import Lab, wait_until
 from tests.support.program import Program, running

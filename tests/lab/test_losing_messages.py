@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from exporter.trace.bpftrace import PROGRAM
-from tests.lab.test_trace import Traced, until
 from tests.support.kernel import make, set_limit
 from tests.support.markdown import blocks
 from tests.support.messages import in_c, with_tracefs
 from tests.support.needs import need, need_root
 from tests.support.program import running
 from tests.support.prometheus import prometheus
+from tests.support.traced import Traced, until
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "losing-messages.md").read_text()

@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.collectors import trace_families
 from exporter.exposition.families import Metric
 from tests.support.kernel import make, make_many, set_limit
+from tests.support.metricsdoc import documented
 from tests.support.needs import missing, need
 from tests.support.program import Program, running
 from tests.support.prometheus import prometheus
-from tests.test_docs import documented
 
 GOLDEN = Path(__file__).parent / "golden.prom"
 

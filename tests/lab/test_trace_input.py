@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.test_trace import NOBODY, Traced, counted, until
 from tests.support.kernel import make
 from tests.support.messages import in_c, send_errno, with_tracefs
 from tests.support.needs import need, need_root
 from tests.support.program import Program, running
+from tests.support.traced import NOBODY, Traced, counted, until
 
 UNIT = Path(__file__).parents[2] / "deploy" / "openvpn-mq-trace.service"
 PROGRAM = Path(__file__).parents[2] / "exporter" / "trace" / "queues.bt"

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from exporter.openvpn.logparser import Found, LogParser, QueueLine, Unread
 from exporter.openvpn.messages import Failure, Notice, meaning
-from tests.openvpn.test_logline import CARRIERS, STAMPS
-from tests.openvpn.test_messages import MEANINGS
+from tests.support.carriers import CARRIERS, STAMPS
+from tests.support.meanings import MEANINGS
 
 FAILED = "WARNING: Failed running command"
 WARNING = f"{FAILED} (--client-connect): external program exited with error status: 3"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.probes.statusfile import Reading, current_time, read_whole
-from tests.openvpn.test_status import MOMENT, version_23
+from tests.support.statusfiles import MOMENT, version_23
 
 
 class Writer(threading.Thread):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import sysv_ipc
 
-from tests.lab.test_trace import Traced
 from tests.support.hooks import HOOK, lines
 from tests.support.kernel import make, set_limit
 from tests.support.messages import in_c, with_tracefs
@@ -20,6 +19,7 @@ from tests.support.prometheus import prometheus
 from tests.support.releases import Release
 from tests.support.rulebook import write_fast
 from tests.support.site import Site
+from tests.support.traced import Traced
 
 KEY = 0x4F560001
 
