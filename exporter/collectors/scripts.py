@@ -4,6 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from prometheus_client import Counter, Histogram
+
 from exporter.background import BackgroundThread
 from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
@@ -68,19 +70,27 @@ class _Counts:
     def __init__(self) -> None:
         self._runs, self._failures = RUNS.counter(), RUN_FAILURES.counter()
         self._durations = DURATION.histogram(_BUCKETS)
+        self._cells: dict[tuple[str, str], tuple[Counter, Histogram]] = {}  # as finding them takes longer than counting
         self.servers: frozenset[str] = frozenset()
 
     def started(self, server: str, hook: str) -> None:
         """Count a script that OpenVPN has executed."""
-        self.know(server)
-        self._runs.labels(server, hook).inc()
-        self._durations.labels(server, hook)  # so that its first observation shows as an increase
+        self._cell(server, hook)[0].inc()
 
     def ended(self, server: str, hook: str, seconds: float, failure: Failure | None) -> None:
         """Count its end."""
-        self._durations.labels(server, hook).observe(seconds)
+        self._cell(server, hook)[1].observe(seconds)
         if failure:
             self._failures.labels(server, hook, failure).inc()
+
+    def _cell(self, server: str, hook: str) -> tuple[Counter, Histogram]:
+        """Return runs and durations; these exist from the first run on, so that the first end shows as an increase."""
+        cell = self._cells.get((server, hook))
+        if cell is None:
+            self.know(server)
+            cell = self._runs.labels(server, hook), self._durations.labels(server, hook)
+            self._cells[server, hook] = cell
+        return cell
 
     def know(self, server: str) -> None:
         """Let the server's counters begin at 0."""
@@ -94,6 +104,7 @@ class _Counts:
     def forget(self, server: str) -> None:
         """End the series of a server that is no longer configured."""
         self.servers -= {server}
+        self._cells = {cell: found for cell, found in self._cells.items() if cell[0] != server}
         forget_server(server, self._runs, self._failures, self._durations)
 
     def collect(self) -> Families:

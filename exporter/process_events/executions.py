@@ -22,7 +22,8 @@ _EVENT: Final = struct.Struct("=IBBHQii")  # length, version, reserved, length o
 _INFO: Final = struct.Struct("=BBH 8x Ii")  # type, padding, length, (file system), bytes of the handle, its type
 _HANDLE: Final = struct.Struct("=Ii")
 _HANDLE_BYTES: Final = 128  # MAX_HANDLE_SZ
-_READ: Final = 1 << 16
+_READ: Final = 1 << 12  # bytes: some fifty events
+_LONGEST_EVENT: Final = _EVENT.size + _INFO.size + _HANDLE_BYTES
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -65,10 +66,14 @@ class Executions:
         """Return what has been executed since the last call, in that order."""
         executed: list[Execution] = []
         try:
-            while True:
-                executed += parse(os.read(self._file, _READ))
+            size = _READ
+            while size > _READ - _LONGEST_EVENT:  # else there was room for another one
+                data = os.read(self._file, _READ)
+                executed += parse(data)
+                size = len(data)
         except BlockingIOError:
-            return executed
+            pass
+        return executed
 
     def close(self) -> None:
         """End the reports."""

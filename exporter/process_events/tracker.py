@@ -62,6 +62,10 @@ class Tracker:
         """The OpenVPN processes that are followed, by pid."""
         return self._processes
 
+    def are_told(self) -> bool:
+        """Return whether the execution of every script of every process is reported."""
+        return all(process.told_since is not None for process in self._processes.values())
+
     def adopt(self, process: Process, *, is_up: bool) -> None:
         """Follow an OpenVPN process, or know more of it; `is_up`: it has run its `up` script already."""
         if is_up:

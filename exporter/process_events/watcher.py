@@ -30,6 +30,7 @@ _WIDE: Final = 300 * _MILLISECOND
 _SOON: Final = tuple(distance * _MILLISECOND for distance in (128, 64, 32, 16, 8, 4, 2, 1))
 _MOST_UNCLAIMED: Final = 20_000
 _OLD: Final = 3000 * _MILLISECOND  # the age at which a process has run its `up` script
+_GATHER: Final = 0.02  # seconds for which reports may gather, so that a wake-up takes in several scripts
 
 
 class Watcher:
@@ -62,6 +63,7 @@ class Watcher:
         self._look_at = 0  # when to look for OpenVPN processes
         self._soon: list[int] = []  # distances of further looks
         self._unclaimed: list[Fork | Exit] = []  # events of processes that may turn out to be an OpenVPN's
+        self._can_gather = False  # no child has to be looked at before it ends
         self._others: set[int] = set()  # pids of processes that were none when they were last looked at
         self.lost = 0  # events that the kernel dropped
 
@@ -110,15 +112,19 @@ class Watcher:
             self._look(connector, now)
         due = self._tracker.next_look()
         until = self._look_at if due is None else min(due, self._look_at)
-        files = [connector.fileno(), *(starts.fileno() for starts in self._scripts.starts)]
-        ready, _, _ = select.select(files, [], [], min(patience, max(0.0, (until - now) / 1e9)))
-        if set(ready) - {connector.fileno()} and self._scripts.openvpn_started():
+        starts = [starts.fileno() for starts in self._scripts.starts]
+        ready, _, _ = select.select([connector.fileno(), *starts], [], [], min(patience, max(0.0, (until - now) / 1e9)))
+        has_reports = connector.fileno() in ready
+        if has_reports and self._can_gather and len(ready) == 1:
+            ready, _, _ = select.select(starts, [], [], _GATHER)  # the start of an OpenVPN cannot wait
+        if set(ready) & set(starts) and self._scripts.openvpn_started():
+            self._can_gather = False
             self._wide_until = time.monotonic_ns() + _WIDE
             self._filter()
             self._soon = list(_SOON)
             self._look_at = 0
         with self._lock:
-            if connector.fileno() in ready:
+            if has_reports:
                 self._read(connector)
             now = time.monotonic_ns()
             for pid in self._tracker.due(now):
@@ -173,10 +179,10 @@ class Watcher:
             with self._lock:
                 self._read(connector)  # what those that have ended since did before
                 self._adopt(current, now)
-            self._filter()
         else:
             self._scripts.refresh()
-            self._filter()
+        self._filter()
+        self._can_gather = not self._soon and self._watched is not None and self._tracker.are_told()
 
     def _suspects(self) -> set[int]:
         """Return the pids of processes that may be OpenVPNs, and are not known; at times those that are known too."""

@@ -30,7 +30,7 @@ HOSTS = [1, 2, 7, 17, 27, 57]
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("victoria")]  # they share a site
 
 Labels = frozenset[tuple[str, str]]
 
