@@ -192,6 +192,8 @@ def troubled(name: str, labels: str, trouble: str) -> Value | str | None:
             return f"{16320 / 16384}"
         case "full" if name == "sysv_msg_queue_blocked_senders":
             return "1"
+        case "full" if name.startswith("sysv_msg_queue_received_"):
+            return "0"  # nobody takes a message
         case "full" if name == "sysv_msg_queue_last_receive_timestamp_seconds":
             return f"{time.time() // 1:.0f}"
         case "full" if (name == "sysv_msg_queue_send_failures_total" and 'errno="EAGAIN"' in labels) or (

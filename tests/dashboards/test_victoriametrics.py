@@ -198,7 +198,7 @@ def test_fleet_has_the_same_rows_and_lines(both: Both, panel: dict[str, Any]) ->
             if same or time.monotonic() > deadline:
                 break
             time.sleep(3)
-        assert same, f"differ: {ours ^ theirs}; {target['expr']}"
+        assert same, f"only Prometheus: {ours - theirs}; only VictoriaMetrics: {theirs - ours}; {target['expr']}"
 
 
 def labels(database: Prometheus, target: dict[str, Any]) -> set[Labels]:

@@ -10,50 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from exporter.process_events.connector import Connector, UnavailableError
+from tests.support.counted_scripts import FLAGS, blocked, counted, failures, need_process_events, runs
 from tests.support.hooks import HOOK, as_nobody
 from tests.support.hooks import lines as read_lines
 from tests.support.needs import missing, need
 from tests.support.openvpn import Lab, wait_until
-from tests.support.program import Program, running
+from tests.support.program import running
 from tests.support.site_scripts import ScriptedServer
 
 # A storm of processes, which one of them makes on purpose, would cost the others events.
 pytestmark = pytest.mark.xdist_group("process_events")
 
-FLAGS = ("--collector.disable-defaults", "--collector.scripts", "--no-openvpn.discovery")
-
-
-def counted(program: Program, name: str, server: str, *by: str) -> Counter[str | tuple[str, ...]]:
-    """A metric's samples of the server that are not 0, by other labels."""
-    found: Counter[str | tuple[str, ...]] = Counter()
-    for (sample, labels), value in program.samples().items():
-        values = dict(labels)
-        if sample == name and values["server"] == server and value:
-            cell = tuple(values[label] for label in by)
-            found[cell[0] if len(cell) == 1 else cell] += int(value)
-    return found
-
-
-def runs(program: Program, server: str) -> Counter[str | tuple[str, ...]]:
-    return counted(program, "openvpn_script_runs_total", server, "hook")
-
-
-def failures(program: Program, server: str) -> Counter[str | tuple[str, ...]]:
-    return counted(program, "openvpn_script_run_failures_total", server, "hook", "reason")
-
-
-def blocked(program: Program, server: str) -> float:
-    return program.value("openvpn_script_blocked_seconds_total", server=server) or 0.0
-
 
 @pytest.fixture
 def need_connector() -> None:
     """Skip if the kernel does not report processes here."""
-    try:
-        Connector(frozenset()).close()
-    except UnavailableError as error:
-        missing(str(error))
+    need_process_events()
 
 
 @pytest.mark.timeout(180)

@@ -36,6 +36,7 @@ class Run(NamedTuple):
 
     hook: str
     seconds: float | None  # None: it did not come to its end
+    status: int | None  # that it ended with; likewise
 
 
 class ScriptedServer:
@@ -64,7 +65,7 @@ echo "begin {hook} $$ $begin" >>{self.truth}
 status=0
 case {who} in {DEEDS[hook]} *) ;; esac
 {_MORE.get(hook, "")}
-echo "end {hook} $$ $(date +%s%N)" >>{self.truth}
+echo "end {hook} $$ $(date +%s%N) $status" >>{self.truth}
 exit $status"""
         return self.lab.script(f"{self.name}-{hook}", body, interpreter=interpreter)
 
@@ -97,12 +98,12 @@ exit $status"""
         begun: dict[tuple[str, str], int] = {}
         found = []
         for line in self.truth.read_text().splitlines():
-            what, hook, pid, moment = line.split()
+            what, hook, pid, moment, *status = line.split()
             if what == "begin":
                 begun[hook, pid] = int(moment)
             else:
-                found.append(Run(hook, (int(moment) - begun.pop((hook, pid))) / 1e9))
-        return found + [Run(hook, None) for hook, _ in begun]
+                found.append(Run(hook, (int(moment) - begun.pop((hook, pid))) / 1e9, int(status[0])))
+        return found + [Run(hook, None, None) for hook, _ in begun]
 
     def counts(self) -> Counter[str]:
         """How often each script ran."""
