@@ -51,7 +51,8 @@ class ConnectionTable:
             if connection:
                 self.clients[client] = connection
                 connection.prefixes += (client,)
-                connection.name = connection.name or client.removesuffix(address).removesuffix("/")
+                if not connection.name:
+                    connection.name = client.removesuffix(address).removesuffix("/")
         return connection
 
     def start(self, address: str, seconds: float | None) -> Connection:
@@ -101,8 +102,11 @@ class ConnectionTable:
         # Clocks can be set: a duration that is negative or absurdly long is left out.
         if start is not None and end is not None and 0 <= end - start <= MAX_DURATION:
             durations = self._current.phases[phase]
-            durations.counts[bisect_left(BUCKETS, end - start)] += 1
-            durations.sum += end - start
+            if end == start:  # as most are, where stamps are whole seconds
+                durations.counts[0] += 1
+            else:
+                durations.counts[bisect_left(BUCKETS, end - start)] += 1
+                durations.sum += end - start
 
     def prove(self) -> None:
         """Count what was held back, for the log shows push replies."""

@@ -201,7 +201,7 @@ class LogParser:
         seconds = self._stamps.seconds(first or second)
         if isinstance(what, Notice) and what.started:
             self._state.server_ended(is_new=True)
-        if not line.client and self._reader.read_without_client(line.message, seconds):
+        if not line.client and not what and self._reader.read_without_client(line.message, seconds):
             return []
         captured = of_client(line.message) if line.client else None
         handlers, new_handler = self._reader.handlers, self._reader.new_handler

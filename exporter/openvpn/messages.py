@@ -8,6 +8,7 @@ last. If OpenVPN puts words of the client at the end (after "TLS Error: "), only
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 HOOKS: Final = (
@@ -147,6 +148,7 @@ _FULL: Final = re.compile(r"\bfull\b", re.IGNORECASE)
 _DROPPED: Final = re.compile(r"\bdrop(?:s|ped|ping)?\b", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)  # scripts fail in the same words again and again
 def meaning(message: str) -> Meaning | None:
     """Return what a message says, without the prefix of its line; None if it is none of those that matter."""
     match = _MESSAGE.fullmatch(message)
