@@ -15,6 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.follow.conftest import Reader
 
 
+LONGEST = 40  # steps
+
+
 class Log(RuleBasedStateMachine):
     """A log that is written, rotated in either way, touched, and followed by one process after the other."""
 
@@ -138,7 +141,7 @@ class Log(RuleBasedStateMachine):
         self.reader.restart()
 
     def _shift(self) -> None:
-        for number in range(30, 0, -1):
+        for number in range(2 * LONGEST, 0, -1):  # a step may rotate once; nothing is overwritten
             older = Path(f"{self.log}.{number}")
             if older.exists():
                 older.rename(f"{self.log}.{number + 1}")
@@ -151,4 +154,4 @@ class TestLog(Log.TestCase):  # type: ignore[misc, valid-type]  # made at runtim
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 class TestLogAtLength(Log.TestCase):  # type: ignore[misc, valid-type]
-    settings = hypothesis.settings(deadline=None, max_examples=300, stateful_step_count=40)
+    settings = hypothesis.settings(deadline=None, max_examples=300, stateful_step_count=LONGEST)
