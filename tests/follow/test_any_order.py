@@ -4,6 +4,7 @@ import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.follow.conftest import Reader
-
 
 LONGEST = 40  # steps
 
@@ -155,3 +155,17 @@ class TestLog(Log.TestCase):  # type: ignore[misc, valid-type]  # made at runtim
 @pytest.mark.timeout(400)
 class TestLogAtLength(Log.TestCase):  # type: ignore[misc, valid-type]
     settings = hypothesis.settings(deadline=None, max_examples=300, stateful_step_count=LONGEST)
+
+
+def test_a_copy_that_was_seen_when_it_held_nothing_but_the_hole() -> None:
+    """And an exporter that begins anew before the log is truncated: what it has read in the log is not news."""
+    state = Log()
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: state.choose(append=False), lambda: state.write(lines=1),
+        lambda: state.start_copy(part=0), state.finish_copy, state.restart, lambda: state.write(lines=1),
+        lambda: state.start_copy(part=0.5), state.follow, state.restart, state.finish_copy, state.follow,
+    )  # fmt: skip
+    for step in steps:
+        step()
+        state._time_passes()  # noqa: SLF001  # as hypothesis calls it
+    state.teardown()
