@@ -1,6 +1,7 @@
 """What every test relies on: an IPC namespace of its own."""
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,13 @@ from hypothesis import HealthCheck, settings
 from tests.support.needs import leave_ipc_namespace, need_private_queues, remove_all_queues
 
 # How long an example takes says how busy the machine is, and nothing of what is tested.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# On CI the examples are the same every time; elsewhere they are new ones, and those that fail are tried again first.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("any machine")
 
 

@@ -61,6 +61,8 @@ class FollowedFile(Source):
             self._reconcile()
         for file in list(self._files):
             before = file.checkpoint
+            if identity is None and file is self._current and not before.offset and not self._is_missing_long():
+                continue  # what was rotated away while it was empty is found by the folder, which may be missing too
             try:
                 batch = file.read()
             except ReplacedError:
@@ -82,7 +84,7 @@ class FollowedFile(Source):
             self._current.read_again()
             return True
         self._close_old()
-        if self._missing_since is not None and self._clock() - self._missing_since >= _ROTATION_TIME:
+        if self._is_missing_long():
             raise FileNotFoundError(2, os.strerror(2), str(self._path))
         return False
 
@@ -102,6 +104,9 @@ class FollowedFile(Source):
         self._started = True
         if not self._current:
             self._missing_since = self._clock() - _ROTATION_TIME  # not in the course of a rotation: report it at once
+
+    def _is_missing_long(self) -> bool:
+        return self._missing_since is not None and self._clock() - self._missing_since >= _ROTATION_TIME
 
     def _identify(self) -> tuple[int, int] | None:
         """Return device and inode of the file that the path leads to; None if there is none."""

@@ -160,11 +160,24 @@ class TestLogAtLength(Log.TestCase):  # type: ignore[misc, valid-type]
 def test_a_copy_that_was_seen_when_it_held_nothing_but_the_hole() -> None:
     """And an exporter that begins anew before the log is truncated: what it has read in the log is not news."""
     state = Log()
-    steps: tuple[Callable[[], None], ...] = (
-        lambda: state.choose(append=False), lambda: state.write(lines=1),
+    _in_order(
+        state, lambda: state.choose(append=False), lambda: state.write(lines=1),
         lambda: state.start_copy(part=0), state.finish_copy, state.restart, lambda: state.write(lines=1),
         lambda: state.start_copy(part=0.5), state.follow, state.restart, state.finish_copy, state.follow,
     )  # fmt: skip
+
+
+def test_a_copy_in_a_folder_that_is_away_when_the_log_is_read() -> None:
+    """The log was filled, copied and truncated unseen; the file system with it all is just being mounted anew."""
+    state = Log()
+    _in_order(
+        state, lambda: state.choose(append=False), lambda: state.write(lines=1),
+        lambda: state.start_copy(part=0), state.finish_copy, lambda: state.write(lines=1),
+        lambda: state.move_away_and_back(looks=1, restarted=False, rotated=False), state.follow,
+    )  # fmt: skip
+
+
+def _in_order(state: Log, *steps: Callable[[], None]) -> None:
     for step in steps:
         step()
         state._time_passes()  # noqa: SLF001  # as hypothesis calls it
