@@ -82,6 +82,45 @@ def test_all_eleven_kinds() -> None:
         assert counted(program, "openvpn_script_running", "kinds", "hook") == {}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("need_connector")
+def test_long_forking_and_missing_scripts() -> None:
+    """And clients that connect again, and that vanish: each run once, and a daemon that a script leaves is none."""
+    need("openvpn", "pkill", "setsid")
+    with running(*FLAGS) as program, Lab() as lab:
+        program.addresses()
+        site = ScriptedServer(lab, "odd", "keepalive 1 3")
+        again = site.client("good")
+        again.wait_connected()
+        again.process.send_signal(signal.SIGUSR1)
+        again.wait_for("Initialization Sequence Completed", 2)
+        site.client("daemon").wait_connected()
+        wait_until(lambda: not counted(program, "openvpn_script_running", "odd", "hook"), "no script runs")
+        site.client("long").wait_connected()
+        vanishing = site.client("good")
+        vanishing.wait_connected()
+        vanishing.process.kill()
+        site.server.wait_for("ping-restart")
+        wait_until(lambda: site.counts()["client-disconnect"] >= 1, "the client that vanished is disconnected")
+        site.quiet()
+        site.scripts["client-disconnect"].unlink()
+        again.stop()
+        site.server.wait_for("(--client-disconnect): could not execute external program")
+        site.server.stop()
+
+        truth = site.counts()
+        missing_runs = site.server.text().count("(--client-disconnect): could not execute external program")
+        truth["client-disconnect"] += missing_runs
+        assert truth["client-connect"] >= 5
+        wait_until(lambda: runs(program, "odd") == truth, f"{truth}, not {runs(program, 'odd')}", 10)
+        assert failures(program, "odd") == {("client-disconnect", "not_executable"): missing_runs}
+        own = sum(run.seconds or 0 for run in site.runs() if run.hook == "client-connect")
+        took = program.value("openvpn_script_duration_seconds_sum", server="odd", hook="client-connect")
+        assert took is not None
+        assert 5 <= own <= took <= own + 0.2 * truth["client-connect"]
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("need_connector")
 def test_started_in_the_middle() -> None:

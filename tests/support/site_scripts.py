@@ -12,7 +12,8 @@ from tests.support.openvpn import Lab, OpenVpn, wait_until
 
 # What a client's name makes each script do; TRUTH lines are written at the beginning and at the end.
 DEEDS = {
-    "client-connect": "fail*) status=3 ;; crash*) kill -SEGV $$ ;; slow*) sleep 1 ;; hang*) sleep 30 ;;",
+    "client-connect": "fail*) status=3 ;; crash*) kill -SEGV $$ ;; slow*) sleep 1 ;; hang*) sleep 30 ;; "
+    "long*) sleep 5 ;; daemon*) setsid sleep 20 >/dev/null 2>&1 & ;;",
     "client-disconnect": "",
     "learn-address": "",
     "auth-user-pass-verify": "wrong*) status=1 ;; defer*) status=2 ;;",
