@@ -65,7 +65,11 @@ def busy_site(folder: Path, release: Release) -> Iterator[tuple[Site, Program]]:
         record = lab.folder / "hooks.jsonl"
         record.touch()
         openvpn = lab.server(
-            wrapped(lab, "client-connect", 'echo "Message queue full"; case $common_name in fail*) exit 3;; esac'),
+            # Long enough to be seen on a busy machine too: of two scripts with the same wrapper, one that is gone at
+            # once is known by neither's name.
+            wrapped(
+                lab, "client-connect", 'echo "Message queue full"; sleep 0.3; case $common_name in fail*) exit 3;; esac'
+            ),
             wrapped(lab, "client-disconnect", "exit 0"),
         )
         config = folder / "exporter.yml"
