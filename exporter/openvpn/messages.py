@@ -143,14 +143,19 @@ _FIRST_WORDS: Final = re.compile(
     r"(?<![^ :>|\])}])(?:WARNING: Failed|PLUGIN_CALL:|MULTI: |MBUF: |Exiting due|Initialization Seq|\[)"
 )
 
+_MAX_REMEMBERED: Final = 512  # characters; a script may print lines of any length
+
 _QUEUE: Final = re.compile(r"\b(?:[Mm]essage [Qq]ueue|MESSAGE QUEUE)\b")
 _FULL: Final = re.compile(r"\bfull\b", re.IGNORECASE)
 _DROPPED: Final = re.compile(r"\bdrop(?:s|ped|ping)?\b", re.IGNORECASE)
 
 
-@lru_cache(maxsize=256)  # scripts fail in the same words again and again
 def meaning(message: str) -> Meaning | None:
     """Return what a message says, without the prefix of its line; None if it is none of those that matter."""
+    return _remembered(message) if len(message) <= _MAX_REMEMBERED else _meaning(message)
+
+
+def _meaning(message: str) -> Meaning | None:
     match = _MESSAGE.fullmatch(message)
     if not match:
         return None
@@ -176,6 +181,9 @@ def meaning(message: str) -> Meaning | None:
             return Notice(started=kind == "started")
         case _:
             return Event(str(kind))
+
+
+_remembered: Final = lru_cache(maxsize=256)(_meaning)  # scripts fail in the same words again and again
 
 
 def ends_with_message(line: str) -> bool:

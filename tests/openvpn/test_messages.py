@@ -1,5 +1,7 @@
 """The grammar of OpenVPN's messages."""
 
+import tracemalloc
+
 import pytest
 
 from exporter.openvpn.messages import (
@@ -72,3 +74,14 @@ def test_lines_about_message_queues(line: str, kind: str | None) -> None:
     """Anywhere in the line; full wins over dropped."""
     assert queue_kind(line) == kind
     assert kind is None or kind in QUEUE_KINDS
+
+
+def test_long_messages_are_not_remembered() -> None:
+    """A script may print lines of any length: memory must not grow with them."""
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            assert meaning(f"TLS Error: {number:0100000}") == Event("tls_error")
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
