@@ -3,6 +3,7 @@
 A process that comes and goes within a millisecond leaves its program here, in the order of the executions.
 """
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -65,14 +66,12 @@ class Executions:
     def read(self) -> list[Execution]:
         """Return what has been executed since the last call, in that order."""
         executed: list[Execution] = []
-        try:
-            size = _READ
-            while size > _READ - _LONGEST_EVENT:  # else there was room for another one
+        with contextlib.suppress(BlockingIOError):
+            while True:
                 data = os.read(self._file, _READ)
                 executed += parse(data)
-                size = len(data)
-        except BlockingIOError:
-            pass
+                if len(data) <= _READ - _LONGEST_EVENT:
+                    break  # there was room for another one
         return executed
 
     def close(self) -> None:

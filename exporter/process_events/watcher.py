@@ -63,7 +63,6 @@ class Watcher:
         self._look_at = 0  # when to look for OpenVPN processes
         self._soon: list[int] = []  # distances of further looks
         self._unclaimed: list[Fork | Exit] = []  # events of processes that may turn out to be an OpenVPN's
-        self._can_gather = False  # no child has to be looked at before it ends
         self._others: set[int] = set()  # pids of processes that were none when they were last looked at
         self.lost = 0  # events that the kernel dropped
 
@@ -115,10 +114,9 @@ class Watcher:
         starts = [starts.fileno() for starts in self._scripts.starts]
         ready, _, _ = select.select([connector.fileno(), *starts], [], [], min(patience, max(0.0, (until - now) / 1e9)))
         has_reports = connector.fileno() in ready
-        if has_reports and self._can_gather and len(ready) == 1:
+        if has_reports and len(ready) == 1 and self._can_gather():
             ready, _, _ = select.select(starts, [], [], _GATHER)  # the start of an OpenVPN cannot wait
-        if set(ready) & set(starts) and self._scripts.openvpn_started():
-            self._can_gather = False
+        if set(ready) - {connector.fileno()} and self._scripts.openvpn_started():
             self._wide_until = time.monotonic_ns() + _WIDE
             self._filter()
             self._soon = list(_SOON)
@@ -129,6 +127,10 @@ class Watcher:
             now = time.monotonic_ns()
             for pid in self._tracker.due(now):
                 self._tracker.looked(pid, self._processes.words(pid), now)
+
+    def _can_gather(self) -> bool:
+        """Return whether no child has to be looked at before it ends, and no OpenVPN is just starting."""
+        return not self._soon and self._watched is not None and self._tracker.are_told()
 
     def _read(self, connector: Connector) -> None:
         try:
@@ -182,7 +184,6 @@ class Watcher:
         else:
             self._scripts.refresh()
         self._filter()
-        self._can_gather = not self._soon and self._watched is not None and self._tracker.are_told()
 
     def _suspects(self) -> set[int]:
         """Return the pids of processes that may be OpenVPNs, and are not known; at times those that are known too."""
