@@ -29,6 +29,10 @@ class Checkpoint(NamedTuple):
         """Return whether the first line has a time stamp, so that no other file begins with the same text."""
         return _TIME.search(self.head.partition(b"\n")[0]) is not None
 
+    def holds_nothing(self) -> bool:
+        """Return whether nothing was read, or nothing but a hole."""
+        return not self.window.strip(b"\0")
+
     def is_of_missing(self) -> bool:
         """Return whether it is of a log that did not exist."""
         return self.identity == _NO_FILE

@@ -61,7 +61,8 @@ class FollowedFile(Source):
             self._reconcile()
         for file in list(self._files):
             before = file.checkpoint
-            if identity is None and file is self._current and not before.offset and not self._is_missing_long():
+            is_unread = file is self._current and before.offset == 0
+            if is_unread and identity is None and not self._is_missing_long():
                 continue  # what was rotated away while it was empty is found by the folder, which may be missing too
             try:
                 batch = file.read()
@@ -73,8 +74,7 @@ class FollowedFile(Source):
             if batch and self._is_copy(file, before):
                 self._skip_copy(file)
                 return True
-            was_empty = before.offset == 0 and file is self._current and file.checkpoint != before
-            missed = was_empty and self._add_missed(file, before)
+            missed = is_unread and file.checkpoint != before and self._add_missed(file, before)
             if batch:
                 self._on_lines(batch)
                 self._save()
@@ -161,8 +161,7 @@ class FollowedFile(Source):
             return False
         if log.same_content_as(file, before.offset):
             return True
-        nothing_read = not before.window.strip(b"\0")  # but a hole
-        return nothing_read and before.offset < log.checkpoint.offset and file.matches(log.checkpoint)
+        return before.holds_nothing() and before.offset < log.checkpoint.offset and file.matches(log.checkpoint)
 
     def _skip_copy(self, copy: OpenFile) -> None:
         """Close a copy of the log. If the log is truncated before it was read on, the copy will be searched for."""

@@ -85,9 +85,8 @@ def _match(
 ) -> dict[Checkpoint, list[OpenFile]]:
     """Return the files of each checkpoint, continued from there: one, none, or a deleted one and its copy."""
     found: dict[Checkpoint, list[OpenFile]] = {}
-    # A file of which nothing was read, or a hole, may be a new copy of the file of another checkpoint: that one has
-    # priority.
-    for checkpoint in sorted(checkpoints, key=lambda checkpoint: not checkpoint.window.strip(b"\0")):
+    # A file of which nothing was read may be a new copy of the file of another checkpoint: that one has priority.
+    for checkpoint in sorted(checkpoints, key=Checkpoint.holds_nothing):
         taken = {file for matched in found.values() for file in matched}
         left = sorted((file for file in files if file not in taken), key=partial(_unlikeliness, checkpoint))
         whole = (file for file in left if file.resume(checkpoint))
