@@ -3,12 +3,11 @@
     .venv/bin/python -m bench.scripts [SCRIPTS]
 
 Nobody runs anything; then a process that looks like an OpenVPN runs a script of a millisecond, as fast as it can; then
-other processes start and end, 2,000 per second or as many as the machine can; then both at once. CPU time is the whole
-collector's: user and system, all threads.
+other processes start and end, 2,000 per second or as many as the machine can; then both at once. CPU time is that of
+this process: the collector's, and the little that asking for scripts takes.
 """
 
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 from exporter.collectors.context import build_context
 from exporter.collectors.scripts import ScriptsCollector
 from exporter.config.model import Settings
-from tests.support.fake_openvpn import STORM, FakeOpenVpn
+from tests.support.fake_openvpn import FakeOpenVpn, Storm
 from tests.support.pages import collected
 
 SECONDS = 5
@@ -31,22 +30,6 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
     work()
     time.sleep(0.2)  # what has not been read yet
     return time.process_time() - cpu, time.monotonic() - wall
-
-
-class Storm:
-    """Other processes of the host, which start and end."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-I", "-S", "-c", STORM, str(RATE), str(SECONDS)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    def is_over(self) -> bool:
-        """Return whether it has ended."""
-        return self._process.poll() is not None
-
-    def count(self) -> int:
-        """Wait for its end; return how many processes there were."""
-        return int(self._process.communicate()[0])
 
 
 def run_beside(openvpn: FakeOpenVpn, storm: Storm) -> None:
@@ -82,9 +65,9 @@ def main() -> None:
             print(f"counted: {before:.0f}")
 
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            storm = Storm()
+            storm = Storm(RATE, SECONDS)
             cpu, took = measured(storm.count)
-            others = Storm()
+            others = Storm(RATE, SECONDS)
             beside_cpu, beside_took = measured(lambda: run_beside(openvpn, others))
             scripts = runs() - before
             cost = (beside_cpu - idle * beside_took) / scripts * 1e6

@@ -22,16 +22,10 @@ from tests.support.site_scripts import ScriptedServer
 pytestmark = pytest.mark.xdist_group("process_events")
 
 
-@pytest.fixture
-def need_connector() -> None:
-    """Skip if the kernel does not report processes here."""
-    need_process_events()
-
-
 @pytest.mark.timeout(180)
-@pytest.mark.usefixtures("need_connector")
 def test_all_eleven_kinds() -> None:
     """Runs, failures and durations of each; from the start of OpenVPN, its `up`, to its end, its `down`."""
+    need_process_events()
     with running(*FLAGS) as program, Lab() as lab:
         program.addresses()
         site = ScriptedServer(lab, "kinds")
@@ -84,9 +78,9 @@ def test_all_eleven_kinds() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.usefixtures("need_connector")
 def test_long_forking_and_missing_scripts() -> None:
     """And clients that connect again, and that vanish: each run once, and a daemon that a script leaves is none."""
+    need_process_events()
     need("openvpn", "pkill", "setsid")
     with running(*FLAGS) as program, Lab() as lab:
         program.addresses()
@@ -122,9 +116,9 @@ def test_long_forking_and_missing_scripts() -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.usefixtures("need_connector")
 def test_started_in_the_middle() -> None:
     """A script that runs already is found: it runs, blocks, and ends with its whole duration."""
+    need_process_events()
     with Lab() as lab:
         site = ScriptedServer(lab, "middle")
         site.client("hang")
@@ -146,12 +140,12 @@ def test_started_in_the_middle() -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.usefixtures("need_connector")
 def test_restarts_and_daemons() -> None:
     """OpenVPN that restarts, is started anew, goes into the background; beside it another one, with a plugin.
 
     Each `up` and `down` counts once, for its own server; what the plugin runs does not count.
     """
+    need_process_events()
     need("openvpn", "pkill")
     with running(*FLAGS) as program, Lab() as lab:
         program.addresses()
@@ -189,9 +183,9 @@ def _down_root(lab: Lab) -> str:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.usefixtures("need_connector")
 def test_wrapped_scripts() -> None:
     """The same wrapper around each script: each counts once, under its own hook."""
+    need_process_events()
     with running(*FLAGS) as program, Lab() as lab:
         program.addresses()
         record = lab.folder / "hooks.jsonl"
@@ -210,9 +204,9 @@ def test_wrapped_scripts() -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.usefixtures("need_connector")
 def test_without_rights() -> None:
     """As the user nobody, with no capability: every script counts all the same."""
+    need_process_events()
     release = tuple(int(part) for part in os.uname().release.split(".")[:2])
     if release < (6, 6):
         missing(f"Linux {os.uname().release} reports processes to root only; it takes 6.6")
@@ -234,10 +228,10 @@ def test_without_rights() -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.usefixtures("need_connector")
 @pytest.mark.slow  # it takes pids away from whatever else the host starts
 def test_a_pid_that_another_process_got() -> None:
     """The children of a process that has the pid of an OpenVPN that ended are nobody's scripts."""
+    need_process_events()
     with running(*FLAGS) as program, Lab() as lab:
         program.addresses()
         site = ScriptedServer(lab, "reused")

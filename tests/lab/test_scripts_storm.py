@@ -1,7 +1,5 @@
 """Scripts in storms: of clients that connect, and of other processes of the host."""
 
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.counted_scripts import FLAGS, blocked, counted, failures, need_process_events, runs
-from tests.support.fake_openvpn import STORM, FakeOpenVpn
+from tests.support.fake_openvpn import FakeOpenVpn, Storm
 from tests.support.needs import need
 from tests.support.openvpn import Lab, wait_until
 from tests.support.program import running
@@ -71,16 +69,13 @@ def test_other_processes_of_the_host(tmp_path: Path) -> None:
         time.sleep(0.5)  # what is still on its way
         before = runs(program, "beside")["learn-address"]
         memory = _resident(program.process.pid)
-        with subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", STORM, "2000", "5"], stdout=subprocess.PIPE, text=True
-        ) as storm:
-            ran = 0
-            while storm.poll() is None:
-                openvpn.run(10)
-                ran += 10
-                time.sleep(0.02)
-            assert storm.stdout
-            assert int(storm.stdout.read()) > 1000, "it was a storm"
+        storm = Storm(2000, 5)
+        ran = 0
+        while not storm.is_over():
+            openvpn.run(10)
+            ran += 10
+            time.sleep(0.02)
+        assert storm.count() > 1000, "it was a storm"
         assert ran > 100
         wait_until(lambda: runs(program, "beside")["learn-address"] == before + ran, f"{before} and {ran}", 10)
         assert failures(program, "beside")["learn-address", "exit_status"] >= ran

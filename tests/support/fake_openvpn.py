@@ -31,6 +31,22 @@ print(count)
 """
 
 
+class Storm:
+    """Other processes of the host, which start and end: so many per second, for so many seconds."""
+
+    def __init__(self, rate: int, seconds: int) -> None:
+        command = [sys.executable, "-I", "-S", "-c", STORM, str(rate), str(seconds)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def count(self) -> int:
+        """Wait for its end: how many processes there were."""
+        return int(self._process.communicate()[0])
+
+
 class FakeOpenVpn:
     """Named `openvpn`, with a configuration that has a learn-address script; `name` is its server's."""
 
