@@ -9,11 +9,10 @@ import pytest
 
 from bench.fleet_hosts import hostname, serve
 from tests.support.boards import TARGETS, Document
-from tests.support.openvpn import wait_until
 from tests.support.prometheus import free_port, prometheus
 from tests.support.releases import OLD
 from tests.support.rulebook import write_fast
-from tests.support.site import Site, everything, last
+from tests.support.site import Site, everything, last, until_alike
 
 HOSTS = [1, 7, 17, 27]
 
@@ -74,19 +73,15 @@ ASKED = [(name, panel, target) for name, panel, target in TARGETS if panel["titl
 def test_a_pair_shows_what_one_shows(both: Both, panel: Document, target: Document) -> None:
     """The same rows and lines, none twice, no sum doubled, and no join that fails."""
 
-    def shown() -> list[Any]:
-        """What tells lines and rows apart, from either; of eight that are equal, either may choose others."""
-        found = [[series["metric"] for series in site.answers(panel, target, everything())] for site in both]
+    def shown(site: Site) -> Any:
+        """What tells lines and rows apart; of eight that are equal, either may choose others."""
+        found = [series["metric"] for series in site.answers(panel, target, everything())]
         if "topk" in target["expr"]:
-            return [len([labels for labels in each if "none" not in labels.values()]) for each in found]
-        return [sorted(sorted(labels.items()) for labels in each) for each in found]
+            return len([labels for labels in found if "none" not in labels.values()])
+        return sorted(sorted(labels.items()) for labels in found)
 
-    def alike() -> bool:
-        one, pair = shown()
-        return bool(one == pair)
-
-    # The two scrape at different moments: what has just begun is in one of them first.
-    wait_until(alike, f"the pair shows what one shows, now {shown()}", patience=20)
+    alone, as_pair = until_alike(lambda: (shown(both.one), shown(both.pair)), patience=20)
+    assert alone == as_pair
     if panel["type"] == "stat":
         one, pair = (site.answers(panel, target, everything()) for site in both)
         assert last(pair[0]) == pytest.approx(last(one[0]), rel=0.5, abs=0.5)

@@ -1,12 +1,15 @@
 """Asks a Prometheus what Grafana would ask it."""
 
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import requests
 
 from tests.support.boards import Document, substituted
 from tests.support.prometheus import Prometheus
+
+T = TypeVar("T")
 
 
 class Site(NamedTuple):
@@ -40,3 +43,13 @@ def last(series: dict[str, Any]) -> float:
     """The value that a panel shows of a series: that of the moment, or the last of the time range."""
     value = series["value"] if "value" in series else series["values"][-1]
     return float(value[1])
+
+
+def until_alike(ask: Callable[[], tuple[T, T]], patience: float) -> tuple[T, T]:
+    """Two servers' answers, asked for until they are equal, or the last ones: what is new is in one of them first."""
+    deadline = time.monotonic() + patience
+    one, other = ask()
+    while one != other and time.monotonic() < deadline:
+        time.sleep(1)
+        one, other = ask()
+    return one, other
