@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from exporter.openvpn.logparser import Found, LogParser, QueueLine, Unread
 from exporter.openvpn.messages import Failure, Notice, meaning
 from tests.support.carriers import CARRIERS, STAMPS
-from tests.support.meanings import MEANINGS
+from tests.support.meanings import FAILED, MEANINGS
 
-FAILED = "WARNING: Failed running command"
 WARNING = f"{FAILED} (--client-connect): external program exited with error status: 3"
 FAILURE = Failure("client-connect", "exit_status")
 STARTED = "OpenVPN 2.6.14 x86_64-pc-linux-gnu [SSL (OpenSSL)] [LZO]"
