@@ -100,7 +100,7 @@ def test_collectors_do_not_know_each_other() -> None:
     """
 
     def collector(module: str) -> str:
-        return module.split(".")[1].split("_")[0]
+        return module.split(".")[1].partition("_")[0]
 
     shared = {"base", "context", "snapshot", "servers", "registry", "runner"}
     strays = [
