@@ -7,7 +7,9 @@ from typing import Final
 
 OnLines = Callable[[bytes], None]  # receives whole lines, each with its newline, at most BATCH bytes and one newline
 
-BATCH: Final = 256 * 1024  # bytes; also the most of one line that is handed over
+# Bytes; also the most of one line that is handed over. glibc maps blocks from 128 KiB on anew each time, which takes as
+# long as decoding them.
+BATCH: Final = 120 * 1024
 RETRY: Final = 1.0  # seconds between attempts to read a source that cannot be read
 HANGING: Final = 10.0  # seconds after which a poll that has not returned counts as a fault
 

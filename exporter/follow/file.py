@@ -17,14 +17,16 @@ _log = logging.getLogger(__name__)
 
 _ROTATION_TIME: Final = 5.0  # seconds for which a log may be missing in the course of a rotation
 _SETTLED: Final = 1.0  # seconds after which a new mtime without new content is no write that is under way
+_SAVE_INTERVAL: Final = 0.1  # seconds; a save takes as long as reading two thousand lines
 _CLOCK_TICK: Final = 1_000_000_000  # nanoseconds by which an mtime may be behind the clock
 
 
 class FollowedFile(Source):
     """Hands over each line that is written to a log from the first poll on, or since the remembered position.
 
-    A line is handed over when its newline is there. After each batch the position is saved: if the process is killed
-    in between, the batch is read again after the restart, when the counters are at zero again too.
+    A line is handed over when its newline is there. The position is saved then, or ten times per second while there is
+    more to read: if the process is killed in between, some lines are read again after the restart, when the counters
+    are at zero again too.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class FollowedFile(Source):
         self._started = False
         self._missing_since: float | None = None
         self._touched: tuple[int, float] | None = None  # the log's mtime, and when it was first seen with it
+        self._is_saved = True
+        self._saved_at = clock()
 
     def poll(self) -> bool:
         """Hand over at most one batch. Raises FileNotFoundError if the log is missing longer than a rotation takes."""
@@ -77,6 +81,8 @@ class FollowedFile(Source):
             missed = is_unread and file.checkpoint != before and self._add_missed(file, before)
             if batch:
                 self._on_lines(batch)
+                self._is_saved = False
+            if not self._is_saved and (file.at_end or self._clock() - self._saved_at >= _SAVE_INTERVAL):
                 self._save()
             if batch or missed or not file.at_end:
                 return True
@@ -89,7 +95,9 @@ class FollowedFile(Source):
         return False
 
     def close(self) -> None:
-        """Close the files."""
+        """Save the position, and close the files."""
+        if not self._is_saved:
+            self._save()
         while self._files:
             self._files.pop().close()
 
@@ -193,6 +201,7 @@ class FollowedFile(Source):
                 file.close()
 
     def _save(self) -> None:
+        self._is_saved, self._saved_at = True, self._clock()
         self._positions.save(str(self._path), [checkpoint.to_json() for checkpoint in self._checkpoints()])
 
 

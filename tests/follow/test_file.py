@@ -523,6 +523,48 @@ def test_a_sink_that_fails_is_not_given_the_same_lines_for_ever(reader: Reader, 
     assert reader.read() == [b"good"]
 
 
+@pytest.fixture
+def backlog(reader: Reader, append: Append) -> list[bytes]:
+    """Lines that take exactly four polls, and that have not been read yet."""
+    append(b"")
+    reader.read()
+    lines = [b"%07d" % number for number in range(4 * BATCH // 8)]
+    append(b"".join(line + b"\n" for line in lines))
+    return lines
+
+
+def test_while_there_is_more_to_read_the_position_is_saved_ten_times_a_second(
+    reader: Reader, backlog: list[bytes]
+) -> None:
+    reader.source.poll()
+    reader.now += 0.09
+    reader.source.poll()
+    assert len(reader.lines) == len(backlog) / 2
+    reader.lines = []
+    reader.restart()
+    reader.source.poll()
+    assert reader.lines == backlog[: len(backlog) // 4], "nothing had been saved"
+    reader.now += 0.1
+    reader.source.poll()
+    reader.lines = []
+    reader.restart()
+    assert reader.read() == backlog[len(backlog) // 2 :]
+
+
+def test_the_position_is_saved_at_the_end_of_the_log(reader: Reader, backlog: list[bytes]) -> None:
+    assert reader.read() == backlog
+    reader.restart()
+    assert reader.read() == []
+
+
+def test_the_position_is_saved_at_the_stop(reader: Reader, backlog: list[bytes]) -> None:
+    reader.source.poll()
+    reader.source.close()
+    reader.lines = []
+    reader.restart()
+    assert reader.read() == backlog[len(backlog) // 4 :]
+
+
 def test_without_a_state_folder_a_restart_begins_at_the_end(tmp_path: Path) -> None:
     reader = Reader(tmp_path / "server.log", None)
     reader.log.write_bytes(b"")
