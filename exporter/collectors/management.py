@@ -2,100 +2,43 @@
 
 import threading
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, get_args
 
-from exporter.collectors.base import CONNECTED_CLIENTS, Collector, CollectorSpec, Families, PartialResultError
+from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
+from exporter.collectors.management_families import families
 from exporter.collectors.servers import ServerSet, forget_server
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config, OpenVpnServer
-from exporter.exposition.families import Family, Kind, Metric
+from exporter.exposition.families import Metric
 from exporter.openvpn.management import Reason
-from exporter.probes.poller import Poller, PollResult, ServerState
+from exporter.probes.poller import Poller, PollResult
 
-
-def _metric(name: str, kind: Kind, help_text: str, *labels: str) -> Metric:
-    return Metric(name, kind, help_text, ("server", *labels))
-
-
-UP: Final = _metric(
-    "openvpn_management_up", "gauge", "1 if the last poll of the management interface was answered, else 0."
+COMMANDS: Final = Metric(
+    "openvpn_management_commands_total",
+    "counter",
+    "Commands that the exporter sent to the management interface.",
+    ("server",),
 )
-COMMANDS: Final = _metric(
-    "openvpn_management_commands_total", "counter", "Commands that the exporter sent to the management interface."
-)
-FAILURES: Final = _metric(
+FAILURES: Final = Metric(
     "openvpn_management_command_failures_total",
     "counter",
     "Polls of the management interface that got no proper answer. busy: no greeting within the time limit, because "
     "another client holds the interface (or the reason is unknown). timeout: OpenVPN was blocked, or fell silent in "
     "the middle. refused: nothing listens, no permission, or the connection was closed at once. auth: password wrong, "
     "missing or not readable. protocol: the answer is not OpenVPN's, or was cut off.",
-    "reason",
+    ("server", "reason"),
 )
-DURATION: Final = _metric(
+DURATION: Final = Metric(
     "openvpn_management_command_duration_seconds",
     "histogram",
     "The management command delay: from connecting to the management interface to the reply to load-stats, including "
     "the wait for OpenVPN's greeting. Polls without that reply are in openvpn_management_command_failures_total "
     "instead.",
-)
-PENDING: Final = _metric(
-    "openvpn_management_command_pending_seconds",
-    "gauge",
-    "Age of the poll that is waiting for the management interface now; 0 if there is none.",
-)
-LAST_REPLY: Final = _metric(
-    "openvpn_management_last_reply_timestamp_seconds",
-    "gauge",
-    "Time of the last reply to load-stats; absent before the first.",
-)
-RECEIVED: Final = _metric(
-    "openvpn_server_received_bytes_total", "counter", "bytesin of load-stats; absent if the last poll got no answer."
-)
-SENT: Final = _metric(
-    "openvpn_server_sent_bytes_total", "counter", "bytesout of load-stats; absent if the last poll got no answer."
-)
-INFO: Final = _metric(
-    "openvpn_server_info", "gauge", "OpenVPN's version, from the management command version; always 1.", "version"
-)
-VERBOSITY: Final = _metric(
-    "openvpn_log_verbosity", "gauge", "--verb, from the management command verb, asked every five minutes."
-)
-MUTE: Final = _metric(
-    "openvpn_log_mute",
-    "gauge",
-    "--mute, from the management command mute, asked every five minutes; 0 = no line is left out of the log.",
-)
-CLIENT_RECEIVED: Final = _metric(
-    "openvpn_server_client_received_bytes_total",
-    "counter",
-    "Bytes Received of CLIENT_LIST in status 3 since the exporter's first poll, summed over the connections of the "
-    "common name, ended ones too. What a connection moved between its last poll and its end is missing.",
-    "common_name",
-)
-CLIENT_SENT: Final = _metric(
-    "openvpn_server_client_sent_bytes_total",
-    "counter",
-    "Bytes Sent of CLIENT_LIST in status 3 since the exporter's first poll, summed over the connections of the "
-    "common name, ended ones too. What a connection moved between its last poll and its end is missing.",
-    "common_name",
-)
-CLIENT_CONNECTIONS: Final = _metric(
-    "openvpn_server_client_connections",
-    "gauge",
-    "Connections of the common name in CLIENT_LIST of status 3, as of the last poll; absent if that got no answer.",
-    "common_name",
-)
-
-NAMES_OMITTED: Final = _metric(
-    "openvpn_server_client_names_omitted",
-    "gauge",
-    "Common names in CLIENT_LIST of status 3 that have no series of their own, because max_clients other names have; "
-    "they share the series with an empty common_name. As of the last poll; absent if that got no answer.",
+    ("server",),
 )
 
 _BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 7.5, 10, 15, 30, 60)
@@ -152,40 +95,16 @@ class ManagementCollector(Collector):
         if self._once:
             with ThreadPoolExecutor(_MAX_PARALLEL) as pool:
                 list(pool.map(Poller.poll, pollers.values()))
-        families = list(self._families(pollers))
+        collected = [*self._counters(), *families(pollers, once=self._once)]
         if faults := self._servers.faults:
-            raise PartialResultError("; ".join(faults), families)
-        return families
+            raise PartialResultError("; ".join(faults), collected)
+        return collected
 
-    def _families(self, pollers: Mapping[str, Poller]) -> Families:
+    def _counters(self) -> Families:
+        """Yield what was counted between scrapes; nothing with --once, which is a single poll."""
         if not self._once:
-            yield from self._commands.collect()
-            yield from self._failures.collect()
-            yield from self._duration.collect()
-            yield _each(PENDING, {name: poller.pending() for name, poller in pollers.items()})
-        states = {name: state for name, poller in pollers.items() if (state := poller.state)}
-        stats = {name: state.stats for name, state in states.items() if state.stats}
-        versions = {name: state.version for name, state in states.items() if state.version}
-        yield _each(UP, {name: int(state.up) for name, state in states.items()})
-        yield _each(LAST_REPLY, {name: poller.last_reply for name, poller in pollers.items()})
-        yield _each(CONNECTED_CLIENTS, {name: each.clients for name, each in stats.items()})
-        yield _each(RECEIVED, {name: each.received for name, each in stats.items()})
-        yield _each(SENT, {name: each.sent for name, each in stats.items()})
-        yield INFO.family([1] * len(versions), list(versions), list(versions.values()))
-        yield _each(VERBOSITY, {name: state.verb for name, state in states.items()})
-        yield _each(MUTE, {name: state.mute for name, state in states.items()})
-        yield from self._clients(states)
-
-    def _clients(self, states: Mapping[str, ServerState]) -> Families:
-        rows = [(server, row) for server, state in states.items() for row in state.clients]
-        servers, names = [server for server, _ in rows], [row.name for _, row in rows]
-        if not self._once:  # sums over connections that have ended take a process that lives between scrapes
-            yield CLIENT_RECEIVED.family([row.received for _, row in rows], servers, names)
-            yield CLIENT_SENT.family([row.sent for _, row in rows], servers, names)
-        now = [(server, row) for server, row in rows if states[server].up]
-        servers, names = [server for server, _ in now], [row.name for _, row in now]
-        yield CLIENT_CONNECTIONS.family([row.connections for _, row in now], servers, names)
-        yield _each(NAMES_OMITTED, {name: state.omitted for name, state in states.items() if state.up})
+            for metric in (self._commands, self._failures, self._duration):
+                yield from metric.collect()
 
     def _poller(self, server: OpenVpnServer) -> Poller:
         def count(result: PollResult) -> None:
@@ -210,11 +129,6 @@ def _relevant(server: OpenVpnServer) -> Hashable:
         return None
     polled = server.management, server.management_password_file, server.management_interval, server.management_timeout
     return *polled, server.per_client, server.max_clients, server.hooks, server.status, server.status_interval
-
-
-def _each(metric: Metric, values: Mapping[str, float | None]) -> Family:
-    known = {name: value for name, value in values.items() if value is not None}
-    return metric.family(list(known.values()), list(known))
 
 
 def _build(context: BuildContext) -> ManagementCollector | None:
