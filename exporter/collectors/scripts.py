@@ -4,42 +4,21 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import Counter, Histogram
-
 from exporter.background import BackgroundThread
 from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
-from exporter.collectors.servers import forget_server
+from exporter.collectors.scripts_counts import ScriptCounts
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config, OpenVpnServer
 from exporter.discovery.instance import Instance
 from exporter.exposition.families import Metric
 from exporter.openvpn.hookrecord import HOOK_NAMES
-from exporter.process_events.child import Failure
 from exporter.process_events.connector import UnavailableError
 from exporter.process_events.naming import match
 from exporter.process_events.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 
-RUNS: Final = Metric(
-    "openvpn_script_runs_total",
-    "counter",
-    "Scripts that OpenVPN executed, from the forks of its process that the kernel reports (PROC_EVENT_FORK).",
-    ("server", "hook"),
-)
-RUN_FAILURES: Final = Metric(
-    "openvpn_script_run_failures_total",
-    "counter",
-    "Scripts that ended badly, by the exit status that the kernel reports (PROC_EVENT_EXIT).",
-    ("server", "hook", "reason"),
-)
-DURATION: Final = Metric(
-    "openvpn_script_duration_seconds",
-    "histogram",
-    "From fork to exit of the script's process, by the kernel's clock: OpenVPN served nobody meanwhile.",
-    ("server", "hook"),
-)
 RUNNING: Final = Metric(
     "openvpn_script_running",
     "gauge",
@@ -59,58 +38,7 @@ LOST: Final = Metric(
     "from the counts if this rises.",
 )
 
-REASONS: Final[tuple[Failure, ...]] = ("exit_status", "signal", "not_executable")
 _PATIENCE: Final = 0.5  # seconds: so long can a stop take
-_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-class _Counts:
-    """The counters that live on between scrapes; what is known in advance exists at 0."""
-
-    def __init__(self) -> None:
-        self._runs, self._failures = RUNS.counter(), RUN_FAILURES.counter()
-        self._durations = DURATION.histogram(_BUCKETS)
-        self._cells: dict[tuple[str, str], tuple[Counter, Histogram]] = {}  # as finding them takes longer than counting
-        self.servers: frozenset[str] = frozenset()
-
-    def started(self, server: str, hook: str) -> None:
-        """Count a script that OpenVPN has executed."""
-        self._cell(server, hook)[0].inc()
-
-    def ended(self, server: str, hook: str, seconds: float, failure: Failure | None) -> None:
-        """Count its end."""
-        self._cell(server, hook)[1].observe(seconds)
-        if failure:
-            self._failures.labels(server, hook, failure).inc()
-
-    def _cell(self, server: str, hook: str) -> tuple[Counter, Histogram]:
-        """Return runs and durations; these exist from the first run on, so that the first end shows as an increase."""
-        cell = self._cells.get((server, hook))
-        if cell is None:
-            self.know(server)
-            cell = self._runs.labels(server, hook), self._durations.labels(server, hook)
-            self._cells[server, hook] = cell
-        return cell
-
-    def know(self, server: str) -> None:
-        """Let the server's counters begin at 0."""
-        if server not in self.servers:
-            self.servers |= {server}
-            for hook in HOOK_NAMES:
-                self._runs.labels(server, hook)
-                for reason in REASONS:
-                    self._failures.labels(server, hook, reason)
-
-    def forget(self, server: str) -> None:
-        """End the series of a server that is no longer configured."""
-        self.servers -= {server}
-        self._cells = {cell: found for cell, found in self._cells.items() if cell[0] != server}
-        forget_server(server, self._runs, self._failures, self._durations)
-
-    def collect(self) -> Families:
-        """Return all of them."""
-        for metric in (self._runs, self._failures, self._durations):
-            yield from metric.collect()
 
 
 class ScriptsCollector(Collector):
@@ -120,7 +48,7 @@ class ScriptsCollector(Collector):
         settings = context.settings
         self._servers: Sequence[OpenVpnServer] = settings.config.servers
         self._discovers = not settings.config.servers  # then every OpenVPN process is a server
-        self._counts = _Counts()
+        self._counts = ScriptCounts()
         self._watcher = Watcher(
             settings.procfs, context.discovery.find, self._name, self._counts, context.discovery.hurry
         )
