@@ -1,5 +1,6 @@
 """OpenVPN's directives, in the order in which it applies them: from a configuration file's text or from argv."""
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -75,3 +76,42 @@ def from_argv(argv: Sequence[str]) -> list[Directive]:
 
 def _without_dashes(name: str) -> str:
     return name[2:] if len(name) >= 3 and name.startswith("--") else name
+
+
+class LastDirectives:
+    """The last directive of each name, which for most options is the one that counts."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Directive] = {}
+
+    def keep(self, directive: Directive) -> None:
+        """Let it take the place of the one before it."""
+        self._by_name[directive.name] = directive
+
+    def given(self, names: frozenset[str]) -> list[str]:
+        """Return which of these are given, sorted."""
+        return sorted(names & self._by_name.keys())
+
+    def get(self, name: str) -> Directive | None:
+        """Return the directive; None if it is not given."""
+        return self._by_name.get(name)
+
+    def argument(self, name: str) -> str:
+        """Return its first argument; empty if there is none."""
+        return next(iter(self.arguments(name, 1)), "")
+
+    def arguments(self, name: str, least: int) -> tuple[str, ...]:
+        """Return its arguments; none if they are fewer than `least`."""
+        directive = self.get(name)
+        return directive.arguments if directive and len(directive.arguments) >= least else ()
+
+    def number(self, name: str, default: int) -> int:
+        """Return its first argument as a number."""
+        text = self.argument(name)
+        return atoi(text) if text else default
+
+
+def atoi(text: str) -> int:
+    """Return the number at the start of a text, as the function of this name in C reads it, but at least 0."""
+    digits = re.match(r"\s*\+?([0-9]{1,9})", text)
+    return int(digits[1]) if digits else 0

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from exporter.discovery.options import Certificate, OpenVpnOptions, pool_size
+from exporter.discovery.addresspool import pool_size
+from exporter.discovery.options import Certificate, OpenVpnOptions
 from exporter.discovery.processes import Process
 from exporter.discovery.versions import parse_version
 from exporter.discovery.wrapped import wrapped

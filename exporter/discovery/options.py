@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Final, Literal, NamedTuple
 
 from exporter.config.model import TcpAddress, UnixAddress
+from exporter.discovery.addresspool import Pool
 
 Mode = Literal["server", "client", "p2p"]
 CertificateKind = Literal["ca", "cert", "crl"]
@@ -83,44 +84,8 @@ class OpenVpnOptions:
     verb: int = 1
     mute: int = 0
     max_clients: int = 1024
-    pool: "Pool | None" = None
+    pool: Pool | None = None
     chroot: PurePosixPath | None = None
     device: str = ""
     port: str = ""  # as given
     faults: tuple[Fault, ...] = ()
-
-
-class Pool(NamedTuple):
-    """What decides how many IPv4 addresses a server can hand out; addresses as numbers."""
-
-    first: int
-    last: int
-    by_server_option: bool  # `first` and `last` are then the network's own first and last address
-    device_type: str  # "tun" or "tap"
-    topology: str | None  # None: the default of this version
-
-
-MAX_POOL: Final = 65536
-
-
-def pool_size(pool: Pool, version: tuple[int, int] | None) -> int | None:
-    """Return how many addresses the pool has; None if that depends on a version that is not known."""
-    topology = pool.topology
-    if pool.device_type == "tap":
-        topology = "subnet"
-    elif topology is None:
-        if version is None:
-            return None
-        topology = "subnet" if version >= (2, 7) else "net30"
-    first, last = pool.first, pool.last
-    if pool.by_server_option:
-        if topology != "subnet":
-            first, last = first + 4, last - (4 if last - first > 7 else 0)
-        elif pool.device_type == "tap" or (version is not None and version >= (2, 6)):
-            first, last = first + 2, last - 1
-        elif version is not None:
-            first, last = first + 2, last - 2
-        else:
-            return None
-    size = ((last | 3) + 1 - (first & ~3)) >> 2 if topology == "net30" else last - first + 1
-    return min(size, MAX_POOL) if size > 0 else None

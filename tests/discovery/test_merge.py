@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.model import TcpAddress, UnixAddress
+from exporter.discovery.addresspool import Pool, pool_size
 from exporter.discovery.directives import from_argv, from_text
 from exporter.discovery.merge import MAX_DEPTH, read_options
-from exporter.discovery.options import MANAGEMENT_PART, Certificate, OpenVpnOptions, Pool, Script, pool_size
+from exporter.discovery.options import MANAGEMENT_PART, Certificate, OpenVpnOptions, Script
 
 FOLDER = PurePosixPath("/etc/openvpn/server")
 
