@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
-from exporter.web.handler import Client
-from exporter.web.request import MAX_HEAD
+from exporter.web.request import MAX_HEAD, Client
 from exporter.web.tls import Tls, alternative_names
 
 _READ: Final = selectors.EVENT_READ

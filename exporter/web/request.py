@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 MAX_LINE: Final = 8 * 1024  # bytes of the request line; more is 414
@@ -14,6 +14,10 @@ _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/(\d)\.(\d)")
 _HEADER: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*(.*?)[ \t]*", re.DOTALL)
 _ABSOLUTE: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+
+
+# Who sends it. own: the exporter itself, which needs no password and is not counted; known: one that was served before.
+Client = Literal["new", "known", "own"]
 
 
 class Request(NamedTuple):

@@ -1,6 +1,6 @@
 """Answers, and how they look on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -17,6 +17,9 @@ class Response:
     content_type: str
     parts: Sequence[bytes]
     headers: tuple[tuple[str, str], ...] = ()
+
+
+Answer = Callable[[Response], None]  # takes the response to one request, from whichever thread
 
 
 def plain(status: int, text: str, *headers: tuple[str, str]) -> Response:
