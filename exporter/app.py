@@ -21,13 +21,13 @@ from exporter.config.model import Config, Settings
 from exporter.exposition.pages import Format, Gathered, Pages, Query, render
 from exporter.exposition.render import Renderer
 from exporter.signals import Signals, handle_signals, stop_within
+from exporter.web.accounting import RequestAccounting
 from exporter.web.handler import Endpoints, Handler
 from exporter.web.landing import landing_page
 from exporter.web.listen import listen
 from exporter.web.live import WATCH_INTERVAL, LiveWebConfig
 from exporter.web.overview import overview
 from exporter.web.reload import Reloader
-from exporter.web.requests import RequestAccounting
 from exporter.web.selfscrape import scrape
 from exporter.web.server import Server
 from exporter.web.systemd import activated_listeners, notify, notify_reloading, watchdog

@@ -9,9 +9,9 @@ from typing import Final
 import yaml
 
 from exporter.config.yamlnode import complain, compose, integer, mapping
-from exporter.web.nodes import flag, is_null, one_of, text
 from exporter.web.ratelimit import RateLimit
 from exporter.web.tlsconfig import TlsSettings, read_tls
+from exporter.web.yamlvalues import flag, is_null, one_of, text
 
 _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {  # by name, the values that are taken; none listed: any
     "Content-Security-Policy": (),

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from exporter.exposition.pages import Pages
+from exporter.web.accounting import RequestAccounting
 from exporter.web.auth import Authenticator, credentials
 from exporter.web.live import LiveWebConfig
 from exporter.web.metricspage import MetricsPage
 from exporter.web.request import Client, Request
-from exporter.web.requests import RequestAccounting
 from exporter.web.response import Answer, Response, plain
 from exporter.web.workers import Job, Workers
 

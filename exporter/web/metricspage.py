@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from exporter.exposition.pages import Pages, Query
-from exporter.web.accept import ContentType, content_type, wants_gzip
+from exporter.web.accounting import RequestAccounting
+from exporter.web.negotiation import ContentType, content_type, wants_gzip
 from exporter.web.query import read_query
 from exporter.web.request import BadRequestError, Client, Request
-from exporter.web.requests import RequestAccounting
 from exporter.web.response import Answer, Response, plain
 from exporter.web.workers import Job
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 import yaml
 
 from exporter.config.yamlnode import complain, mapping, sequence
-from exporter.web.nodes import flag, is_null, one_of, optional, text
+from exporter.web.yamlvalues import flag, is_null, one_of, optional, text
 
 ClientAuth = Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"]
 TlsVersion = Literal["TLS12", "TLS13"]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from exporter.config.model import Address
 from exporter.exposition.pages import Gathered, Pages, Query
+from exporter.web.accounting import RequestAccounting
 from exporter.web.handler import Endpoints, Handler
 from exporter.web.listen import listen
 from exporter.web.live import LiveWebConfig
-from exporter.web.requests import RequestAccounting
 from exporter.web.server import Server
 
 

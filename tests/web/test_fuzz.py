@@ -11,9 +11,9 @@ from tests.support.needs import missing
 
 HARNESS = """
 import sys, atheris
-with atheris.instrument_imports(include=["exporter.web.request", "exporter.web.accept", "exporter.web.auth",
+with atheris.instrument_imports(include=["exporter.web.request", "exporter.web.negotiation", "exporter.web.auth",
                                          "exporter.web.query"]):
-    from exporter.web import accept, auth, query, request
+    from exporter.web import auth, negotiation, query, request
 
 def one(data):
     buffer = bytearray(data)
@@ -23,14 +23,14 @@ def one(data):
             if found is None:
                 break
             query.read_query(found, ["alpha", "beta"])
-            accept.content_type(found.headers.get("accept", ""))
-            accept.wants_gzip(found.headers.get("accept-encoding", ""))
+            negotiation.content_type(found.headers.get("accept", ""))
+            negotiation.wants_gzip(found.headers.get("accept-encoding", ""))
             auth.credentials(found.headers.get("authorization", ""))
     except request.BadRequestError as refused:
         assert refused.status in (400, 414, 431, 505)
     text = data.decode("latin-1")
-    accept.content_type(text)
-    accept.wants_gzip(text)
+    negotiation.content_type(text)
+    negotiation.wants_gzip(text)
     auth.credentials(text)
     assert len(buffer) <= len(data)
 

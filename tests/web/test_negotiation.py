@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.exposition.pages import Format
-from exporter.web.accept import content_type, wants_gzip, weighted
+from exporter.web.negotiation import content_type, wants_gzip, weighted
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
