@@ -4,23 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
+from exporter.process_events.attribution import Attribution
 from exporter.process_events.child import (
     LATE,
     LOOKS,
-    NOT_EXECUTABLE,
     Child,
     Failure,
     Process,
     due,
     failure,
     is_told,
-    may_be_script,
 )
-from exporter.process_events.commands import OTHER, hooks_of
-from exporter.process_events.executions import Execution, Program
+from exporter.process_events.commands import hooks_of
+from exporter.process_events.executions import Execution
 from exporter.process_events.messages import Exit, Fork
 
-_STARTING: Final = ("up", "route-up")  # in this order
 _SECOND: Final = 1e9  # nanoseconds
 
 
@@ -46,15 +44,10 @@ class Tracker:
         scripts cannot be executed just now.
         """
         self._sink = sink
-        self._executed = executed
-        self._broken = broken
-        self._executions: list[Execution] = []  # of children that have not ended
+        self._attribution = Attribution(executed, broken)
         self._processes: dict[int, Process] = {}
         self._children: dict[int, Child] = {}
         self._to_look_at: dict[int, Child] = {}
-        self._started: dict[
-            int, set[str]
-        ] = {}  # by OpenVPN process: which of `up`, `route-up` ran since the last `down`
         self._blocked: Counter[str] = Counter()  # nanoseconds
 
     @property
@@ -69,7 +62,7 @@ class Tracker:
     def adopt(self, process: Process, *, is_up: bool) -> None:
         """Follow an OpenVPN process, or know more of it; `is_up`: it has run its `up` script already."""
         if is_up:
-            self._started[process.pid] = set(_STARTING)
+            self._attribution.is_up(process.pid)
         self._processes[process.pid] = process
         for child in self._children.values():
             if child.parent.pid == process.pid:
@@ -78,7 +71,7 @@ class Tracker:
     def release(self, pid: int, at: int) -> None:
         """Forget an OpenVPN process that has ended; its script, if one runs, goes on without anybody who waits."""
         process = self._processes.pop(pid, None)
-        self._started.pop(pid, None)
+        self._attribution.release(pid)
         if process is None:
             return
         for child_pid, child in [item for item in self._children.items() if item[1].parent.pid == pid]:
@@ -124,7 +117,7 @@ class Tracker:
         self._to_look_at.pop(event.pid, None)
         code, number = event.status >> 8 & 0xFF, event.status & 0x7F
         server = child.parent.server
-        hook = self._hook_at_end(child, event.pid, code)
+        hook = self._attribution.hook_at_end(child, event.pid, code)
         if hook is None:
             return
         if child.hook is None:
@@ -185,54 +178,10 @@ class Tracker:
         child.looks = None
         hooks = hooks_of(words, parent.commands)
         if hooks:
-            child.hook = self._choose(parent, hooks)
+            child.hook = self._attribution.choose(parent, hooks)
             self._sink.started(parent.server, child.hook)
-
-    def _choose(self, parent: Process, hooks: frozenset[str]) -> str:
-        """Of hooks that look alike, return the one that it is."""
-        hook = next(iter(hooks)) if len(hooks) == 1 else OTHER
-        if hooks == {"up", "down"}:
-            hook = "down" if "up" in self._started.get(parent.pid, ()) else "up"
-        if hook in _STARTING:
-            self._started.setdefault(parent.pid, set()).add(hook)
-        elif hook == "down":
-            self._started.pop(parent.pid, None)
-        return hook
-
-    def _hook_at_end(self, child: Child, pid: int, code: int) -> str | None:
-        """Return the hook of a child that has ended, even before its command line was read; None if it is no script."""
-        parent = child.parent
-        if child.hook is None and not may_be_script(child, code):
-            return None
-        if child.hook is None and code == NOT_EXECUTABLE and (broken := self._broken(parent)):
-            return self._choose(parent, frozenset(broken))
-        program = self._program(parent, pid, child.hook)
-        if child.hook:
-            return child.hook
-        if program:
-            return self._choose(parent, parent.programs[program])
-        if is_told(child):
-            return None
-        hooks = {script.hook for script in parent.commands.scripts} or {OTHER}
-        for first in _STARTING if parent.commands.server else ():
-            if first in hooks - self._started.get(parent.pid, set()):
-                return self._choose(parent, frozenset({first}))
-        return self._choose(parent, frozenset(hooks))
-
-    def _program(self, parent: Process, pid: int, hook: str | None) -> Program | None:
-        """Return what a child has executed, of the scripts; `hook` if that is known."""
-        if not parent.programs:
-            return None
-        self._executions += self._executed()
-        for place, execution in enumerate(self._executions):
-            hooks = parent.programs.get(execution.program)
-            # A process executes one after the other, and its children's ends are reported in their order.
-            if hooks and execution.pid in (0, pid) and (hook is None or hook in hooks):
-                del self._executions[place]
-                return execution.program
-        return None
 
     def settle(self) -> None:
         """Take that all events up to now have been given."""
         if not self._children:
-            self._executions.clear()  # executed by somebody else
+            self._attribution.forget_executions()  # by somebody else
