@@ -1,6 +1,7 @@
 """OpenVPN's programs and scripts, marked so that their execution is reported where the kernel can do that."""
 
 import contextlib
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -95,3 +96,8 @@ class Scripts:
         if program:
             self._since.setdefault(str(path), time.monotonic_ns())
         return program
+
+
+def broken(process: Process) -> list[str]:
+    """Return the hooks whose scripts are not there, or may not be executed."""
+    return [script.hook for script in process.commands.scripts if script.path and not os.access(script.path, os.X_OK)]

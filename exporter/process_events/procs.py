@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,15 @@ class Stat(NamedTuple):
     state: str  # Z: a zombie
     parent: int
     start_ticks: int  # clock ticks after boot
+
+
+class Found(NamedTuple):
+    """A child that was found in /proc."""
+
+    parent: int
+    pid: int
+    words: tuple[str, ...]  # its command line
+    began: int  # nanoseconds of CLOCK_MONOTONIC
 
 
 class Processes:
@@ -48,6 +58,18 @@ class Processes:
         name, _, rest = os.fsdecode(data).rpartition(") ")  # the name may hold anything
         fields = rest.split()
         return Stat(name.partition(" (")[2], fields[0], int(fields[1]), int(fields[19]))
+
+    def is_gone(self, pid: int) -> bool:
+        """Return whether the process has ended, even if nobody has waited for it yet."""
+        stat = self.stat(pid)
+        return stat is None or stat.state == "Z"
+
+    def children(self, parents: set[int]) -> Iterator[Found]:
+        """Yield the children of these processes that have not ended. Raises OSError if there is no procfs."""
+        for pid in self.pids() if parents else ():
+            stat = self.stat(pid)
+            if stat and stat.parent in parents and stat.state != "Z" and (words := self.words(pid)):
+                yield Found(stat.parent, pid, words, began(stat.start_ticks))
 
     def folder(self, pid: int) -> str | None:
         """Return the working folder; None if this process may not know it."""
