@@ -1,6 +1,7 @@
 """Metrics of the exporter itself: its build and its process."""
 
 import platform
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ BUILD_INFO: Final = Metric(
 )
 
 
+@cache
 def revision() -> str:
     """Return the commit that this was built from; "unknown" if the build did not record it."""
     try:

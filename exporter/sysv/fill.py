@@ -50,5 +50,7 @@ def max_fill(queues: Queues) -> float | None:
     if 0 in limits:
         return max(1.0 if limit == 0 else max(used, count) / limit
                    for used, count, limit in zip(queues.cbytes, queues.qnum, limits, strict=True))  # fmt: skip
+    if limits.count(limits[0]) == len(limits):  # as nearly always; it saves 64,000 divisions on a host with the most
+        return max(map(max, (queues.cbytes, queues.qnum))) / limits[0]
     ratios: Iterator[float] = (max(map(operator.truediv, column, limits)) for column in (queues.cbytes, queues.qnum))
     return max(ratios)

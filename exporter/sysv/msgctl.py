@@ -24,7 +24,7 @@ _SIZE: Final = 120
 _KNOWN_MACHINES: Final = frozenset({"x86_64", "aarch64"})
 _BATCH: Final = 4096  # structs per buffer: half a megabyte
 
-MsgCtl = Callable[[int, int, int], int]
+MsgCtl = Callable[[int, int, object], int]  # the object is what ctypes.byref returns
 
 
 class Walk(NamedTuple):
@@ -35,14 +35,15 @@ class Walk(NamedTuple):
 
 
 def system_msgctl(machine: str = os.uname().machine) -> MsgCtl | str:
-    """Return the C library's msgctl(msqid, cmd, buffer address), or the reason why its answers are not understood."""
+    """Return the C library's msgctl(msqid, cmd, reference), or the reason why its answers are not understood."""
     if machine not in _KNOWN_MACHINES or struct.calcsize("P") != 8:
         return f"the layout of struct msqid_ds on {machine} is not known"
     # PyDLL keeps the interpreter lock: the call takes half a microsecond and never sleeps, while handing the lock
     # over and back for each of thousands of queues would let every other thread in between.
     function = ctypes.PyDLL(None, use_errno=True).msgctl
-    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
     function.restype = ctypes.c_int
+    # No argtypes: converting by them takes as long as the call. An int is passed as a C int anyway, a reference as a
+    # pointer.
     call: MsgCtl = function
     return call
 
@@ -52,18 +53,18 @@ def walk(msgctl: MsgCtl) -> Walk:
     # struct msginfo: msgpool msgmap msgmax msgmnb msgmni msgssz msgtql (7 x 4), msgseg (2). In MSG_INFO's answer
     # msgpool is the number of queues in use.
     info = ctypes.create_string_buffer(64)
-    highest = msgctl(0, MSG_INFO, ctypes.addressof(info))
+    highest = msgctl(0, MSG_INFO, ctypes.byref(info))
     if highest < 0:
         return Walk(NO_QUEUES, f"msgctl(MSG_INFO) is refused: {os.strerror(ctypes.get_errno())}")
     in_use = int.from_bytes(info.raw[:4], "little", signed=True)
 
     buffer = ctypes.create_string_buffer(_SIZE * min(_BATCH, highest + 1))
+    structs = [ctypes.byref(buffer, offset) for offset in range(0, len(buffer), _SIZE)]
     batches: list[Queues] = []
     absent: list[int] = []
     for start in range(0, highest + 1, _BATCH):
         indices = range(start, min(start + _BATCH, highest + 1))
-        first = ctypes.addressof(buffer)
-        msqids = list(map(msgctl, indices, repeat(MSG_STAT_ANY), range(first, first + _SIZE * len(indices), _SIZE)))
+        msqids = list(map(msgctl, indices, repeat(MSG_STAT_ANY), structs))
         found = _cut(msqids, memoryview(buffer).cast("B")[: _SIZE * len(indices)])
         if -1 in msqids:
             there = [msqid >= 0 for msqid in msqids]
@@ -73,13 +74,13 @@ def walk(msgctl: MsgCtl) -> Walk:
     queues = joined(batches)
     if len(queues.msqid) >= in_use:
         return Walk(queues, None)
-    return Walk(queues, _why_absent(msgctl, absent, ctypes.addressof(buffer), nothing_found=not queues.msqid))
+    return Walk(queues, _why_absent(msgctl, absent, structs[0], nothing_found=not queues.msqid))
 
 
-def _why_absent(msgctl: MsgCtl, indices: list[int], address: int, *, nothing_found: bool) -> str | None:
+def _why_absent(msgctl: MsgCtl, indices: list[int], struct_ref: object, *, nothing_found: bool) -> str | None:
     """Ask again for queues that should be there and gave none, now looking at each errno."""
     for index in indices:
-        if msgctl(index, MSG_STAT_ANY, address) < 0:
+        if msgctl(index, MSG_STAT_ANY, struct_ref) < 0:
             error = ctypes.get_errno()
             if error not in (errno.EINVAL, errno.EIDRM):  # these two: no queue at this index, or no longer
                 return f"msgctl(MSG_STAT_ANY) is refused: {os.strerror(error)}"

@@ -21,11 +21,11 @@ def refusing(error: int, command: int) -> MsgCtl:
     real = system_msgctl()
     assert not isinstance(real, str)
 
-    def msgctl(index: int, given: int, address: int) -> int:
+    def msgctl(index: int, given: int, struct: object) -> int:
         if given == command:
             ctypes.set_errno(error)
             return -1
-        return real(index, given, address)
+        return real(index, given, struct)
 
     return msgctl
 
@@ -65,8 +65,8 @@ def test_one_queue_refused(caplog: pytest.LogCaptureFixture) -> None:
     real = system_msgctl()
     assert not isinstance(real, str)
 
-    def msgctl(index: int, command: int, address: int) -> int:
-        result = real(index, command, address)
+    def msgctl(index: int, command: int, struct: object) -> int:
+        result = real(index, command, struct)
         if command == MSG_STAT_ANY and result == hidden.id:
             ctypes.set_errno(errno.EACCES)
             return -1
@@ -88,8 +88,8 @@ def test_recovery_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert not isinstance(real, str)
     working = False
 
-    def msgctl(index: int, command: int, address: int) -> int:
-        return (real if working else refused)(index, command, address)
+    def msgctl(index: int, command: int, struct: object) -> int:
+        return (real if working else refused)(index, command, struct)
 
     reader = QueueReader(PROC, msgctl)
     assert reader.read().qbytes == [UNKNOWN_LIMIT]
@@ -101,7 +101,7 @@ def test_recovery_is_told(caplog: pytest.LogCaptureFixture) -> None:
 def test_no_queues_is_not_an_unknown_kernel() -> None:
     """Nothing in use and nothing found: that is an empty host."""
 
-    def msgctl(_index: int, command: int, _address: int) -> int:
+    def msgctl(_index: int, command: int, _struct: object) -> int:
         ctypes.set_errno(errno.EINVAL)
         return 0 if command == MSG_INFO else -1
 

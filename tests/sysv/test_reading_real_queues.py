@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import sysv_ipc
@@ -143,10 +143,10 @@ def test_a_queue_that_vanishes_during_the_read() -> None:
     assert not isinstance(real, str)
     there = {last}
 
-    def removing(index: int, command: int, address: int) -> int:
+    def removing(index: int, command: int, struct: object) -> int:
         if command == MSG_STAT_ANY and there:
             sysv_ipc.remove_message_queue(there.pop())
-        return real(index, command, address)
+        return real(index, command, struct)
 
     reading = walk(removing)
     assert reading.refusal is None
@@ -161,11 +161,11 @@ def test_a_queue_made_anew_during_the_read_is_there_once() -> None:
     real = system_msgctl()
     assert not isinstance(real, str)
 
-    def as_if_made_anew(index: int, command: int, address: int) -> int:
+    def as_if_made_anew(index: int, command: int, struct: Any) -> int:
         """Where the kernel puts a new queue is its own choice, so the third one plays the first one's successor."""
-        msqid = real(index, command, address)
+        msqid = real(index, command, struct)
         if command == MSG_STAT_ANY and msqid == later.id:
-            ctypes.c_uint32.from_address(address).value = 1  # the key, first in struct msqid_ds
+            ctypes.cast(struct, ctypes.POINTER(ctypes.c_uint32))[0] = 1  # the key, first in struct msqid_ds
         return msqid
 
     found = [(row.key, row.cbytes) for row in QueueReader(PROC, as_if_made_anew).read().rows()]
