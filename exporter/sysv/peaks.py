@@ -50,8 +50,10 @@ class Peaks:
                 new.qnum = last.qnum if last.qnum == new.qnum else new.qnum
                 if moment - last.moment < self._window / _SLOTS:
                     new.moment = last.moment
-                    new.cbytes = array("Q", _highest([last.cbytes, new.cbytes]))
-                    new.qnum = array("Q", _highest([last.qnum, new.qnum]))
+                    if new.cbytes is not last.cbytes:
+                        new.cbytes = array("Q", _highest([last.cbytes, new.cbytes]))
+                    if new.qnum is not last.qnum:
+                        new.qnum = array("Q", _highest([last.qnum, new.qnum]))
                     self._slots.pop()
             self._slots.append(new)
 

@@ -1,10 +1,13 @@
 """All queues, by msgctl if it answers and by /proc/sysvipc/msg if it does not."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from exporter.logs import StateLog
-from exporter.sysv.msgctl import MsgCtl, Walk, system_msgctl, walk
+from exporter.memo import MemoizeLast
+from exporter.sysv.msgctl import MsgCtl, Walk, Walker, system_msgctl
 from exporter.sysv.queues import NO_QUEUES, Queues, joined, parse_proc
 
 _log = logging.getLogger(__name__)
@@ -16,12 +19,16 @@ class QueueReader:
     def __init__(self, procfs: Path, msgctl: MsgCtl | str | None = None) -> None:
         """`msgctl`: the call, or the reason why there is none; by default the system's own."""
         self._table = procfs / "sysvipc" / "msg"
-        self._msgctl = system_msgctl() if msgctl is None else msgctl
+        msgctl = system_msgctl() if msgctl is None else msgctl
+        self._walk: Callable[[], Walk] = (
+            partial(Walk, NO_QUEUES, msgctl) if isinstance(msgctl, str) else Walker(msgctl).walk
+        )
+        self._latest = MemoizeLast(_latest)
         self._state_log = StateLog(_log)
 
     def read(self) -> Queues:
         """Return every queue once. Raise OSError or MalformedError if neither source can be read."""
-        reading = Walk(NO_QUEUES, self._msgctl) if isinstance(self._msgctl, str) else walk(self._msgctl)
+        reading = self._walk()
         queues = reading.queues
         if reading.refusal is None:
             self._state_log.resolved("msgctl", "the limits of the queues can be read again")
@@ -36,11 +43,11 @@ class QueueReader:
                     "sysv_msg_queue_limit_bytes is left out",
                 )
             queues = joined([queues, others])
-        return _latest(queues)
+        return self._latest(queues)
 
 
 def _latest(queues: Queues) -> Queues:
-    """Keep the last reading of a queue that was removed and made again meanwhile, and so is met twice."""
+    """Leave out all but the last reading of a queue that was removed and made again meanwhile, and so is met twice."""
     private = queues.key.count(0)
     if len(set(queues.key)) + private - (private > 0) == len(queues.key):
         return queues

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.sysv.msgctl import MSG_INFO, MSG_STAT_ANY, MsgCtl, system_msgctl, walk
+from exporter.sysv.msgctl import MSG_INFO, MSG_STAT_ANY, MsgCtl, Walker, system_msgctl
 from exporter.sysv.queues import UNKNOWN_LIMIT, MalformedError, Queues, parse_proc
 from exporter.sysv.reader import QueueReader
 from tests.support.kernel import make
@@ -105,7 +105,7 @@ def test_no_queues_is_not_an_unknown_kernel() -> None:
         ctypes.set_errno(errno.EINVAL)
         return 0 if command == MSG_INFO else -1
 
-    assert walk(msgctl) == (Queues(*([] for _ in Queues._fields)), None)
+    assert Walker(msgctl).walk() == (Queues(*([] for _ in Queues._fields)), None)
 
 
 @pytest.mark.parametrize("machine", ["armv7l", "i686", "s390x", "mips64"])

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import pytest
 import sysv_ipc
 
-from exporter.sysv.msgctl import MSG_STAT_ANY, system_msgctl, walk
-from exporter.sysv.queues import UNKNOWN_LIMIT, Queue
+from exporter.sysv.msgctl import MSG_STAT_ANY, Walker, system_msgctl
+from exporter.sysv.queues import UNKNOWN_LIMIT, Queue, Queues
 from exporter.sysv.reader import QueueReader
 from exporter.sysv.sysctl import read_limits
 from tests.support.kernel import make, make_many, set_limit
@@ -148,7 +148,7 @@ def test_a_queue_that_vanishes_during_the_read() -> None:
             sysv_ipc.remove_message_queue(there.pop())
         return real(index, command, struct)
 
-    reading = walk(removing)
+    reading = Walker(removing).walk()
     assert reading.refusal is None
     assert reading.queues.msqid == others
 
@@ -224,3 +224,29 @@ def test_ipcs_agrees() -> None:
         if words[:1] and words[0][:2] == "0x"
     }
     assert by_ipcs == {row.msqid: (f"0x{row.key:08x}", row.cbytes, row.qnum) for row in rows().values()}
+
+
+def test_a_walk_over_unchanged_queues_returns_the_same_object() -> None:
+    """And another one for any change: of a message, a queue that is new, one that is gone."""
+    first, second = make(1), make(2, b"a")
+    msgctl = system_msgctl()
+    assert not isinstance(msgctl, str)
+    walker = Walker(msgctl)
+
+    def walked() -> tuple[Queues, list[tuple[int, int]]]:
+        queues = walker.walk().queues
+        return queues, sorted((queue.key, queue.qnum) for queue in queues.rows())
+
+    before, rows_before = walked()
+    assert rows_before == [(1, 0), (2, 1)]
+    assert walked()[0] is before
+    first.send(b"b")
+    assert walked()[1] == [(1, 1), (2, 1)]
+    third = make(3)
+    assert walked()[1] == [(1, 1), (2, 1), (3, 0)]
+    sysv_ipc.remove_message_queue(second.id)
+    assert walked()[1] == [(1, 1), (3, 0)]
+    sysv_ipc.remove_message_queue(third.id)
+    assert walked()[1] == [(1, 1)]
+    after, _ = walked()
+    assert walked()[0] is after
