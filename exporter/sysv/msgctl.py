@@ -6,14 +6,13 @@ returns msg_qbytes, the queue's own limit, which /proc/sysvipc/msg does not show
 
 import ctypes
 import errno
-import operator
 import os
 import struct
 from collections.abc import Callable
-from itertools import chain, compress, repeat
+from itertools import compress, repeat
 from typing import Final, NamedTuple
 
-from exporter.sysv.queues import NO_QUEUES, Queues, joined
+from exporter.sysv.queues import NO_QUEUES, Queues
 
 MSG_INFO: Final = 12
 MSG_STAT_ANY: Final = 13
@@ -49,26 +48,18 @@ def system_msgctl(machine: str = os.uname().machine) -> MsgCtl | str:
     return call
 
 
-class _Batch(NamedTuple):
-    """What the kernel said of up to _BATCH indices, and what it means."""
-
-    structs: bytes
-    msqids: list[int]  # -1: no queue at this index
-    queues: Queues
-
-
 class Walker:
     """Reads every queue, walk by walk. Any thread may walk."""
 
     def __init__(self, msgctl: MsgCtl) -> None:
         self._msgctl = msgctl
-        self._last: tuple[list[_Batch], Queues] = ([], NO_QUEUES)
+        self._last: tuple[list[int], bytearray, Queues] = ([], bytearray(), NO_QUEUES)
 
     def walk(self) -> Walk:
         """Read every queue. A queue that vanishes meanwhile is left out; one that appears may be in it or not.
 
-        If nothing has changed since the last walk, the queues are the same object; of a batch in which nothing has
-        changed, the integers are. So whoever compares with the last reading is done at once.
+        If nothing has changed since the last walk, the queues are the same object, so whoever compares them with the
+        last ones is done at once.
         """
         # struct msginfo: msgpool msgmap msgmax msgmnb msgmni msgssz msgtql (7 x 4), msgseg (2). In MSG_INFO's answer
         # msgpool is the number of queues in use.
@@ -79,31 +70,29 @@ class Walker:
         in_use = int.from_bytes(info.raw[:4], "little", signed=True)
 
         buffer = ctypes.create_string_buffer(_SIZE * min(_BATCH, highest + 1))
-        structs = [ctypes.byref(buffer, offset) for offset in range(0, len(buffer), _SIZE)]
-        last, queues = self._last
-        batches: list[_Batch] = []
+        slots = [ctypes.byref(buffer, offset) for offset in range(0, len(buffer), _SIZE)]
+        msqids: list[int] = []  # by index; -1: there is no queue
+        structs = bytearray(_SIZE * (highest + 1))
         for start in range(0, highest + 1, _BATCH):
             indices = range(start, min(start + _BATCH, highest + 1))
-            msqids = list(map(self._msgctl, indices, repeat(MSG_STAT_ANY), structs))
-            read = ctypes.string_at(buffer, _SIZE * len(indices))
-            before = last[len(batches)] if len(batches) < len(last) else None
-            is_same = before is not None and before.structs == read and before.msqids == msqids
-            batches.append(before if before and is_same else _batch(read, msqids))
-        if len(batches) != len(last) or not all(map(operator.is_, batches, last)):
-            queues = joined([batch.queues for batch in batches])
-            self._last = batches, queues
+            msqids += map(self._msgctl, indices, repeat(MSG_STAT_ANY), slots)
+            size = _SIZE * len(indices)
+            structs[_SIZE * start : _SIZE * start + size] = memoryview(buffer).cast("B")[:size]
+        queues = self._cut(msqids, structs)
         if len(queues.msqid) >= in_use:
             return Walk(queues, None)
-        absent = [index for index, msqid in enumerate(chain(*(batch.msqids for batch in batches))) if msqid < 0]
-        return Walk(queues, _why_absent(self._msgctl, absent, structs[0], nothing_found=not queues.msqid))
+        absent = [index for index, msqid in enumerate(msqids) if msqid < 0]
+        return Walk(queues, _why_absent(self._msgctl, absent, slots[0], nothing_found=not queues.msqid))
 
-
-def _batch(structs: bytes, msqids: list[int]) -> _Batch:
-    found = _cut(msqids, memoryview(structs))
-    if -1 in msqids:
-        there = [msqid >= 0 for msqid in msqids]
-        found = Queues(*(list(compress(column, there)) for column in found))
-    return _Batch(structs, msqids, found)
+    def _cut(self, msqids: list[int], structs: bytearray) -> Queues:
+        last_msqids, last_structs, queues = self._last
+        if structs != last_structs or msqids != last_msqids:
+            queues = _cut(msqids, memoryview(structs))
+            if -1 in msqids:
+                there = [msqid >= 0 for msqid in msqids]
+                queues = Queues(*(list(compress(column, there)) for column in queues))
+            self._last = msqids, structs, queues
+        return queues
 
 
 def _why_absent(msgctl: MsgCtl, indices: list[int], struct_ref: object, *, nothing_found: bool) -> str | None:

@@ -59,18 +59,9 @@ class Queues(NamedTuple):
 NO_QUEUES: Final = Queues(*(() for _ in Queues._fields))
 
 
-def joined(batches: Sequence[Queues]) -> Queues:
-    """Concatenate columns; each is copied once, however many batches there are."""
-    if not batches:
-        return NO_QUEUES
-    return Queues(*map(_concatenated, zip(*batches, strict=True)))
-
-
-def _concatenated(columns: Sequence[Sequence[int]]) -> list[int]:
-    whole: list[int] = []
-    for column in columns:
-        whole += column  # six times as fast as iterating over them in a chain
-    return whole
+def joined(one: Queues, other: Queues) -> Queues:
+    """Concatenate columns."""
+    return Queues(*([*left, *right] for left, right in zip(one, other, strict=True)))
 
 
 class MalformedError(Exception):

@@ -42,7 +42,7 @@ class QueueReader:
                     f"{reading.refusal}; reading {self._table}, which does not tell the queues' limits: "
                     "sysv_msg_queue_limit_bytes is left out",
                 )
-            queues = joined([queues, others])
+            queues = joined(queues, others)
         return self._latest(queues)
 
 
