@@ -9,6 +9,14 @@ from tests.support.releases import OLD
 from tests.support.rulebook import alerts, failures, file_of, needed, read, recorded
 
 RULES = {**recorded(), **alerts()}
+_BRIDGED = "the other condition bridges two minutes only"
+EQUIVALENT = {  # changes that no input can tell from the rule, and why
+    "OpenvpnMqQueueFillingUp": {
+        "2m at 61 became 240s": _BRIDGED,
+        "0.3 at 68 became 0.255": "it only keeps queues out of the join: below a third, 3 * fill is less than 1",
+        "2m at 221 became 240s": _BRIDGED,
+    },
+}
 
 
 @pytest.mark.mutants
@@ -24,4 +32,5 @@ def test_no_change_of_a_rule_passes_its_tests(name: str, tmp_path: Path) -> None
     output = failures(tmp_path, [*needed(rule), *variants], cases, document["evaluation_interval"])
     found = failed(output)
     assert 0 not in found, "the tests do not hold for the rule itself"
-    assert [what for number, (what, _) in changes.items() if number and number not in found] == [], output[:500]
+    survived = [what for number, (what, _) in changes.items() if number and number not in found]
+    assert survived == list(EQUIVALENT.get(name, ())), output[:500]

@@ -19,7 +19,7 @@ _FILTER = re.compile(r"\](?: offset \w+)?\)+ > $")
 
 
 def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
-    """Yield each with a word on what was changed: numbers by 15 %, windows doubled and halved, `for` by a minute."""
+    """Yield each with a word on what was changed: numbers by 15 %, windows doubled and halved, `for` by a tenth."""
     expression = rule["expr"]
     for token in _TOKEN.finditer(expression):
         for other in _others(token, filters=bool(_FILTER.search(expression[: token.start()]))):
@@ -28,7 +28,8 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
     if "alert" in rule:
         for field in ("for", "keep_firing_for"):
             seconds = _seconds(rule.get(field, "0s"))
-            for changed_to in {max(0, seconds - 60), seconds + 60} - {seconds}:
+            step = max(60, seconds // 10)
+            for changed_to in {max(0, seconds - step), seconds + step} - {seconds}:
                 yield f"{field} became {changed_to} s", {**rule, field: f"{changed_to}s"}
 
 
