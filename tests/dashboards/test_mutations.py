@@ -10,7 +10,19 @@ from tests.support.rulebook import alerts, failures, file_of, needed, read, reco
 
 RULES = {**recorded(), **alerts()}
 _BRIDGED = "the other condition bridges two minutes only"
+_PREFILTER = "it only keeps queues out of the join: up to a half, there is room for as much as is in the queue"
 EQUIVALENT = {  # changes that no input can tell from the rule, and why
+    "instance_queue:sysv_msg_queue_full:ratio": dict.fromkeys(
+        (f"0.4 at {position} became {other}" for position in (94, 148, 201) for other in (0.34, 0.46)), _PREFILTER
+    ),
+    "instance_queue:sysv_msg_queue_peak_fill:ratio": dict.fromkeys(
+        (f"0.4 at {position} became {other}" for position in (94, 162) for other in (0.34, 0.46)), _PREFILTER
+    ),
+    "instance_queue:sysv_msg_queue_unread:seconds": {
+        "2m at 89 became 240s": "changes() looks back for two minutes only"
+    },
+    "OpenvpnMqBacklogGrowing": {"2m at 56 became 240s": _BRIDGED, "2m at 204 became 240s": _BRIDGED},
+    "OpenvpnMqConsumerStuck": {"2m at 105 became 240s": "the recording rule looks back for two minutes only"},
     "OpenvpnMqQueueFillingUp": {
         "2m at 61 became 240s": _BRIDGED,
         "0.3 at 68 became 0.255": "it only keeps queues out of the join: below a third, 3 * fill is less than 1",
