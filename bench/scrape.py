@@ -114,6 +114,8 @@ class Queues:
         for number in range(len(self._queues), count):
             queue = sysv_ipc.MessageQueue(0x4F560000 + number, sysv_ipc.IPC_CREX)
             queue.send(b"x" * (number % 200))
+            if self._grown:
+                queue.send(b"y" * 100, type=2)
             self._queues.append(queue)
 
     def change(self) -> None:
