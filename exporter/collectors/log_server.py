@@ -9,7 +9,8 @@ from exporter.collectors.log_server_counts import LogCounts
 from exporter.config.model import LogRule
 from exporter.follow.positions import Positions
 from exporter.openvpn.connectiontable import ConnectionTable
-from exporter.openvpn.logparser import Found, LogParser, Unread
+from exporter.openvpn.found import Found, Unread
+from exporter.openvpn.logparser import LogParser
 from exporter.openvpn.syslogtag import TagFilter
 
 _log = logging.getLogger(__name__)

@@ -5,12 +5,11 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from exporter.exposition.families import Family, Metric
-from exporter.openvpn.logparser import Found, QueueLine, Unread
+from exporter.openvpn.found import QUEUE_KINDS, Found, QueueLine, Unread
 from exporter.openvpn.messages import (
     DROPS,
     EVENTS,
     POSSIBLE_FAILURES,
-    QUEUE_KINDS,
     Drop,
     Event,
     Failure,

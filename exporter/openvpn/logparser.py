@@ -9,37 +9,18 @@ form, with or without the mark.
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from exporter.openvpn.connectionlines import ConnectionReader, is_of_connection, of_client
 from exporter.openvpn.connections import Connections
 from exporter.openvpn.connectiontable import ConnectionTable
+from exporter.openvpn.found import Found, Unread, lines_with, queue_lines
 from exporter.openvpn.lineforms import LINES, OTHER_LINES, form_of, is_older, shape
 from exporter.openvpn.logline import Line, split, split_inside, times_repeated
-from exporter.openvpn.messages import Meaning, Notice, ends_with_message, meaning, queue_kind
+from exporter.openvpn.marks import Mark
+from exporter.openvpn.messages import Meaning, Notice, ends_with_message, meaning
 from exporter.openvpn.stamps import StampReader
 
-
-class QueueLine(NamedTuple):
-    """A line, of OpenVPN or of a script, that speaks of a message queue."""
-
-    kind: str  # of messages.QUEUE_KINDS
-
-
-class Unread(NamedTuple):
-    """A line with OpenVPN's own text behind a prefix that is not known."""
-
-    line: str
-
-
-class Found(NamedTuple):
-    """What a line means, and for how many such lines it stands."""
-
-    meaning: Meaning | QueueLine | Unread
-    times: int = 1
-
-
-_QUEUE_HINTS: Final = ("essage queue", "essage Queue", "ESSAGE QUEUE")
 # Each line that matters contains one of these.
 _HINTS: Final = (
     *("Failed running ", "PLUGIN_CALL: plugin ", "MULTI_sva", "MULTI: Learn", "MULTI: new ", "MULTI: no free "),
@@ -53,30 +34,6 @@ _MIN_UNREAD: Final = 3  # lines
 _MAX_REMEMBERED: Final = 4096  # bytes of the last line of a batch
 
 
-class _Mark:
-    """Something that OpenVPN's lines have in front, or have not, as far as the lines seen so far tell."""
-
-    _CERTAIN: Final = 8
-
-    def __init__(self) -> None:
-        self._score = 0  # above 0: they have it
-
-    @property
-    def expected(self) -> bool:
-        """Return whether a line without it is no line of OpenVPN's."""
-        return self._score > 0
-
-    def learn(self, *, present: bool, lines: int = 1, process_started: bool = False) -> None:
-        """Take lines into account that only OpenVPN writes. A process that starts may do otherwise than the last."""
-        if process_started and not present:
-            self._score = min(self._score, 0)
-        # A script that repeats such a line, without the mark, is a rarer thing than the line itself.
-        if present:
-            self._score = min(self._score + 2 * lines, self._CERTAIN)
-        else:
-            self._score = max(self._score - lines, -self._CERTAIN)
-
-
 class LogParser:
     """Turns the lines of one server's log into meanings, batch by batch."""
 
@@ -85,8 +42,8 @@ class LogParser:
         self._state = Connections(self.connections)
         self._reader = ConnectionReader(self._state)
         self._stamps = StampReader()
-        self._carrier = _Mark()
-        self._stamp = _Mark()
+        self._carrier = Mark()
+        self._stamp = Mark()
         self._form = ""  # of lineforms: of the last line of OpenVPN's that took the longer way
         self._last_stamp = ""  # of a line of OpenVPN's
         self._last_line = ""
@@ -105,7 +62,7 @@ class LogParser:
             text = "".join(f"@journal {time:.6f} {line}\n" for time, line in lines)
         has_stamp = self._form not in ("", "none", "journal")
         # Behind a stamp and a client there is no word of a script's.
-        found = [] if has_stamp else _queue_lines(text)
+        found = [] if has_stamp else queue_lines(text)
         own = 0
         stamp, seconds = "", None
         handlers, new_handler = self._reader.handlers, self._reader.new_handler
@@ -125,7 +82,7 @@ class LogParser:
                     found += self._read_other(text, other)
                     break
             if has_stamp and ("ueue" in other or "QUEUE" in other):
-                found += _queue_lines(other + "\n")
+                found += queue_lines(other + "\n")
             self._last_line = other
         if own:
             self._account(read=own)
@@ -164,10 +121,10 @@ class LogParser:
         """Return what the lines mean that some other program wrote, according to the journal."""
         text = batch.decode(errors="replace")
         own = [
-            line for line in _lines_with(("Initialization Seq", "Peer Connection"), text)
+            line for line in lines_with(("Initialization Seq", "Peer Connection"), text)
             if isinstance(meaning(split(line).message), Notice)
         ]  # fmt: skip
-        return [*_queue_lines(text), *(self._unreadable(line) for line in own)]
+        return [*queue_lines(text), *(self._unreadable(line) for line in own)]
 
     @property
     def is_unreadable(self) -> bool:
@@ -235,24 +192,3 @@ class LogParser:
             share = _LATELY / 2 / (self._read + self._unread)
             self._read *= share
             self._unread *= share
-
-
-def _queue_lines(text: str) -> list[Found]:
-    """Return the lines of OpenVPN or of scripts that speak of a message queue."""
-    return [
-        Found(QueueLine(kind), split(line).times if "message repeated" in line else 1)
-        for line in _lines_with(_QUEUE_HINTS, text)
-        if (kind := queue_kind(line))
-    ]
-
-
-def _lines_with(hints: Sequence[str], text: str) -> list[str]:
-    """Return each line that contains one of the hints, in their order; `text` is whole lines."""
-    found = set()
-    for hint in hints:
-        at = text.find(hint)
-        while at >= 0:
-            end = text.index("\n", at)
-            found.add((text.rfind("\n", 0, at) + 1, end))
-            at = text.find(hint, end)
-    return [text[start:end] for start, end in sorted(found)]

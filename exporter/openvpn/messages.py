@@ -38,7 +38,6 @@ EVENTS: Final = (
     "learn_failed",
 )
 DROPS: Final = ("output_saturation", "mbuf", "tun_queue", "handshake_rate")
-QUEUE_KINDS: Final = ("full", "dropped", OTHER)
 
 _OPEN_ENDED: Final = ("tls_error", "auth_failed", "connect_freq_initial", "learn_failed")
 
@@ -145,10 +144,6 @@ _FIRST_WORDS: Final = re.compile(
 
 _MAX_REMEMBERED: Final = 512  # characters; a script may print lines of any length
 
-_QUEUE: Final = re.compile(r"\b(?:[Mm]essage [Qq]ueue|MESSAGE QUEUE)\b")
-_FULL: Final = re.compile(r"\bfull\b", re.IGNORECASE)
-_DROPPED: Final = re.compile(r"\bdrop(?:s|ped|ping)?\b", re.IGNORECASE)
-
 
 def meaning(message: str) -> Meaning | None:
     """Return what a message says, without the prefix of its line; None if it is none of those that matter."""
@@ -193,18 +188,6 @@ def ends_with_message(line: str) -> bool:
         if found and not (isinstance(found, Event) and found.event in _OPEN_ENDED):
             return True
     return False
-
-
-def queue_kind(line: str) -> str | None:
-    """Return which of QUEUE_KINDS a line is that speaks of a "Message queue" anywhere; None if it does not.
-
-    Scripts print such lines, in their own words.
-    """
-    if not _QUEUE.search(line):
-        return None
-    if _FULL.search(line):
-        return "full"
-    return "dropped" if _DROPPED.search(line) else OTHER
 
 
 def _reason(text: str) -> str:

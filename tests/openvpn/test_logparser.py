@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.openvpn.logparser import Found, LogParser, QueueLine, Unread
+from exporter.openvpn.found import Found, QueueLine, Unread
+from exporter.openvpn.logparser import LogParser
 from exporter.openvpn.messages import Failure, Notice, meaning
 from tests.support.carriers import CARRIERS, STAMPS
 from tests.support.meanings import FAILED, MEANINGS

@@ -4,19 +4,18 @@ import tracemalloc
 
 import pytest
 
+from exporter.openvpn.found import QUEUE_KINDS, queue_kind
 from exporter.openvpn.messages import (
     DROPS,
     EVENTS,
     HOOKS,
     POSSIBLE_FAILURES,
-    QUEUE_KINDS,
     SCRIPT_REASONS,
     Drop,
     Event,
     Failure,
     ends_with_message,
     meaning,
-    queue_kind,
 )
 from tests.support.meanings import FAILED, MEANINGS
 
