@@ -141,7 +141,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         wait_until(lambda: sum(line["event"] == "end" for line in lines(record)) == 3, "all scripts are recorded")
         status.receive()  # there is room again, and nothing waits
         for each in watches.values():
-            each.wait_for("/oncall", "OpenvpnMqQueueFull", 200, instance=targets[1], queue="routes")
+            each.wait_for("/oncall", "OpenvpnMqQueueFull", 300, instance=targets[1], queue="routes")  # 3 min + 2 x 30 s
         leaving.stop()
         held = {}
         for name, each in watches.items():
