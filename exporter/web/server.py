@@ -92,6 +92,8 @@ class Server:
                 self._connections.close(connection, "the exporter stops")
 
     def _accept(self, listener: Listener) -> None:
+        if self._protocol.is_stopping:
+            return  # it was closed in this turn, by a call that came before
         for _ in range(_NEW_PER_TURN):
             try:
                 sock, _address = listener.socket.accept()
