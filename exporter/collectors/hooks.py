@@ -13,7 +13,6 @@ from exporter.config.model import Config
 from exporter.exposition.families import Metric
 from exporter.follow.follower import Follower
 from exporter.follow.positions import Positions
-from exporter.openvpn.hookrecord import HOOK_NAMES
 from exporter.sysv.names import QueueNames
 
 RUNNING: Final = Metric(
@@ -70,7 +69,8 @@ class HooksCollector(Collector):
         for path in old.keys() - records.keys():
             old[path].servers = ()
         self._records = records
-        self._counts.configure(now, gone, config.queue_names)
+        hooks = {server.name: server.script_hooks for server in config.servers if server.hooks}
+        self._counts.configure(hooks, gone, config.queue_names)
         if self._follows:
             self._follower.remove(*(old[path] for path in old.keys() - records.keys()))
             self._not_followed = {path: why for path, why in self._not_followed.items() if path in records}
@@ -84,11 +84,12 @@ class HooksCollector(Collector):
             if fault := record.fault:
                 faults.append(fault)
             elif record.complete:
-                running.update({(server, hook): 0 for server in record.servers for hook in HOOK_NAMES})
+                for server in record.servers:
+                    running.update({(server, hook): 0 for hook in self._counts.hooks(server)})
                 for run in record.open.runs():
-                    cell = record.server(run) or "", run.hook
-                    if cell in running:  # a remembered run may be of a server that is no longer configured
-                        running[cell] += 1
+                    name = record.server(run)
+                    if name in record.servers:  # a remembered run may be of a server that is no longer configured
+                        running[name, run.hook] = running.get((name, run.hook), 0) + 1
         servers, hooks = [server for server, _ in running], [hook for _, hook in running]
         families = [*self._counts.collect(), RUNNING.family(list(running.values()), servers, hooks)]
         if faults:

@@ -1,71 +1,34 @@
 """What the collector `hooks` counts: scripts and status updates, as openvpn-mq-hook recorded them."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
 
 from exporter.collectors.base import Families
+from exporter.collectors.hooks_families import (
+    DROPPED,
+    DURATION,
+    FAILURES,
+    RUNS,
+    UPDATES,
+    VERDICT,
+    VERDICT_RESULTS,
+)
 from exporter.collectors.servers import forget_server
-from exporter.exposition.families import Metric
 from exporter.openvpn.hookrecord import (
     DEFERRING_HOOKS,
-    HOOK_NAMES,
     RUN_FAILURES,
     UPDATE_DROPS,
     VERDICTS,
     End,
     HookName,
     Verdict,
+    possible_hooks,
 )
 from exporter.sysv.keys import Ftok, NamedQueue
 from exporter.sysv.names import QueueNames
-
-RUNS: Final = Metric(
-    "openvpn_hook_runs_total",
-    "counter",
-    "Scripts started, from the lines that openvpn-mq-hook writes to its record before each.",
-    ("server", "hook"),
-)
-FAILURES: Final = Metric(
-    "openvpn_hook_failures_total",
-    "counter",
-    "Scripts that ended badly, from the result in the record of openvpn-mq-hook; signal also if the hook itself was "
-    "killed, so that its process is gone and the record has no end.",
-    ("server", "hook", "reason"),
-)
-DURATION: Final = Metric(
-    "openvpn_hook_duration_seconds",
-    "histogram",
-    "From start to end of the script, as openvpn-mq-hook measured it; OpenVPN served nobody else meanwhile.",
-    ("server", "hook"),
-)
-VERDICT: Final = Metric(
-    "openvpn_hook_verdict_seconds",
-    "histogram",
-    "Deferred answers: from start of the script to its verdict in OpenVPN's control file, as openvpn-mq-hook saw it.",
-    ("server", "hook"),
-)
-VERDICT_RESULTS: Final = Metric(
-    "openvpn_hook_verdicts_total",
-    "counter",
-    "Deferred answers by verdict in OpenVPN's control file, as openvpn-mq-hook saw it; undecided: OpenVPN removed the "
-    "file without one.",
-    ("server", "hook", "result"),
-)
-UPDATES: Final = Metric(
-    "openvpn_status_updates_total",
-    "counter",
-    "Status updates that openvpn-mq-hook tried to put on the queue, from its record.",
-    ("server", "queue"),
-)
-DROPPED: Final = Metric(
-    "openvpn_status_updates_dropped_total",
-    "counter",
-    "Status updates that never reached the queue, by what msgget or msgsnd said, from the record of openvpn-mq-hook.",
-    ("server", "queue", "reason"),
-)
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _VERDICT_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
@@ -84,26 +47,30 @@ class HookCounts:
         self._updates, self._drops = UPDATES.counter(), DROPPED.counter()
         self._names = names
         self._named: Sequence[NamedQueue] = ()
+        self._hooks: dict[str, set[HookName]] = {}  # whose counters exist, by server
+        self._used: dict[str, set[HookName]] = {}  # those of them whose scripts were seen
         self._queues: dict[str, set[str]] = {}  # by server
         self._lock = threading.Lock()
 
-    def configure(self, servers: Iterable[str], forget: Iterable[str], named: Sequence[NamedQueue]) -> None:
-        """Have series for these servers and named queues from now on, and none for those to be forgotten."""
+    def configure(
+        self, servers: Mapping[str, frozenset[str] | None], forget: Iterable[str], named: Sequence[NamedQueue]
+    ) -> None:
+        """Have series for these servers and named queues from now on, and none for those to be forgotten.
+
+        A server has them for the hooks at which it runs scripts (None: at any), and for each whose script has started.
+        """
         with self._lock:
             for server in forget:
-                del self._queues[server]
+                del self._queues[server], self._hooks[server], self._used[server]
                 forget_server(server, *self._metrics())
             self._named = named
-            for server in servers:
+            for server, hooks in servers.items():
                 self._queues.setdefault(server, set())
-                for hook in HOOK_NAMES:
-                    self._runs.labels(server, hook)
-                    for reason in RUN_FAILURES:
-                        self._failures.labels(server, hook, reason)
-                for hook in DEFERRING_HOOKS:
-                    self._verdicts.labels(server, hook)
-                    for result in VERDICTS:
-                        self._results.labels(server, hook, result)
+                used = self._used.setdefault(server, set())
+                for hook in self._hooks.setdefault(server, set()) - used - set(possible_hooks(hooks)):
+                    self._drop(server, hook)
+                for hook in possible_hooks(hooks):
+                    self._expect(server, hook)
                 for queue in named:
                     self._queue(server, queue.name)
 
@@ -111,6 +78,7 @@ class HookCounts:
         """Count a script that has started."""
         with self._lock:
             if server in self._queues:
+                self._use(server, hook)
                 self._runs.labels(server, hook).inc()
                 self._durations.labels(server, hook)  # so that its first observation shows as an increase
 
@@ -121,6 +89,7 @@ class HookCounts:
         with self._lock:
             if server not in self._queues:
                 return
+            self._use(server, hook)
             if end.failure:
                 self._failures.labels(server, hook, end.failure).inc()
             if end.seconds is not None:
@@ -135,6 +104,7 @@ class HookCounts:
         """Count the answer of a script that had deferred it."""
         with self._lock:
             if server in self._queues:
+                self._use(server, verdict.run.hook)
                 self._verdicts.labels(server, verdict.run.hook).observe(verdict.seconds)
                 self._results.labels(server, verdict.run.hook, verdict.result).inc()
 
@@ -142,7 +112,13 @@ class HookCounts:
         """Count a script whose hook is gone and has written no end."""
         with self._lock:
             if server in self._queues:
+                self._use(server, hook)
                 self._failures.labels(server, hook, "signal").inc()
+
+    def hooks(self, server: str) -> list[HookName]:
+        """Return the hooks that have counters."""
+        with self._lock:
+            return sorted(self._hooks.get(server, ()))
 
     def collect(self) -> Families:
         """Return all of them."""
@@ -152,6 +128,34 @@ class HookCounts:
     def _metrics(self) -> tuple[MetricWrapperBase, ...]:
         timed = (self._durations, self._verdicts)
         return (self._runs, self._failures, *timed, self._results, self._updates, self._drops)
+
+    def _expect(self, server: str, hook: HookName) -> None:
+        """Let the counters of a hook begin at 0."""
+        if hook in self._hooks[server]:
+            return
+        self._hooks[server].add(hook)
+        self._runs.labels(server, hook)
+        for reason in RUN_FAILURES:
+            self._failures.labels(server, hook, reason)
+        if hook in DEFERRING_HOOKS:
+            self._verdicts.labels(server, hook)
+            for result in VERDICTS:
+                self._results.labels(server, hook, result)
+
+    def _use(self, server: str, hook: HookName) -> None:
+        self._expect(server, hook)
+        self._used[server].add(hook)
+
+    def _drop(self, server: str, hook: HookName) -> None:
+        """Remove the counters of a hook, all of which are 0."""
+        self._hooks[server].remove(hook)
+        self._runs.remove(server, hook)
+        for reason in RUN_FAILURES:
+            self._failures.remove(server, hook, reason)
+        if hook in DEFERRING_HOOKS:
+            self._verdicts.remove(server, hook)
+            for result in VERDICTS:
+                self._results.remove(server, hook, result)
 
     def _label(self, queue: str) -> str:
         """Return the label that `queues` uses; if ftok failed, the name that is configured for its path and id."""

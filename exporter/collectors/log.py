@@ -18,6 +18,7 @@ from exporter.follow.file import FollowedFile
 from exporter.follow.follower import Follower
 from exporter.follow.journal import FollowedUnit
 from exporter.follow.positions import Positions
+from exporter.openvpn.messages import possible_failures
 
 _log = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ class LogCollector(Collector):
                 if not log or log.syslog_tag != server.syslog_tag:
                     log = ServerLog(server.name, server.syslog_tag, self._positions)
                 log.adopt_rules(config.log_rules)
+                log.counts.possible_failures = possible_failures(server.script_hooks)
                 logs.setdefault(where, {})[server.name] = log
         for where, own in logs.items():
             followed[where].logs = own

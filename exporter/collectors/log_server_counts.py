@@ -9,7 +9,6 @@ from exporter.openvpn.found import QUEUE_KINDS, Found, QueueLine, Unread
 from exporter.openvpn.messages import (
     DROPS,
     EVENTS,
-    POSSIBLE_FAILURES,
     Drop,
     Event,
     Failure,
@@ -65,7 +64,8 @@ class LogCounts:
     """The counts of one server. What can be foreseen exists at 0, so that the first event shows as an increase."""
 
     def __init__(self) -> None:
-        self.failures = Counter(dict.fromkeys(POSSIBLE_FAILURES, 0))
+        self.failures = Counter[Failure]()
+        self.possible_failures: tuple[Failure, ...] = ()  # which exist at 0
         self.events = Counter(dict.fromkeys(EVENTS, 0))
         self.dropped = Counter(dict.fromkeys(DROPS, 0))
         self.queue_lines = Counter(dict.fromkeys(QUEUE_KINDS, 0))
@@ -99,7 +99,11 @@ class LogCounts:
 def families(counts: Mapping[str, LogCounts]) -> list[Family]:
     """Return all series, `counts` by server. They may be counted on meanwhile."""
     servers = list(counts)
-    failures = [(server, key, value) for server in servers for key, value in dict(counts[server].failures).items()]
+    failures = [
+        (server, key, value)
+        for server, count in counts.items()
+        for key, value in {**dict.fromkeys(count.possible_failures, 0), **count.failures}.items()
+    ]
     known = {server: count.last_line for server, count in counts.items()}
     last_lines = {server: time for server, time in known.items() if time is not None}
     return [

@@ -12,7 +12,6 @@ from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config, OpenVpnServer
 from exporter.discovery.instance import Instance
 from exporter.exposition.families import Metric
-from exporter.openvpn.hookrecord import HOOK_NAMES
 from exporter.process_events.connector import UnavailableError
 from exporter.process_events.naming import match
 from exporter.process_events.watcher import Watcher
@@ -80,7 +79,7 @@ class ScriptsCollector(Collector):
         running, blocked = self._watcher.running(), self._watcher.blocked()
         # A script's end, once it is read, may turn out to have been a moment before the last scrape.
         self._blocked = {name: max(blocked.get(name, 0.0), self._blocked.get(name, 0.0)) for name in servers}
-        cells = [(server, hook) for server in servers for hook in HOOK_NAMES]
+        cells = self._counts.cells
         families = [
             *self._counts.collect(),
             RUNNING.family(
@@ -108,8 +107,9 @@ class ScriptsCollector(Collector):
                 config = instance.config or "no configuration file"
                 _log.info("scripts of OpenVPN process %d (%s) are not counted: no configured server is it", pid, config)
         self._strangers = {instance.process.pid for instance in instances} - named.keys()
-        for name in named.values():
-            self._counts.know(name)
+        for instance in instances:
+            if name := named.get(instance.process.pid):
+                self._counts.know(name, instance.script_hooks)
         if not self._discovers:  # else a server that is gone may be one that starts again just now
             for name in self._counts.servers - {server.name for server in self._servers}:
                 self._counts.forget(name)

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Histogram
 from exporter.collectors.base import Families
 from exporter.collectors.servers import forget_server
 from exporter.exposition.families import Metric
-from exporter.openvpn.hookrecord import HOOK_NAMES
+from exporter.openvpn.hookrecord import possible_hooks
 from exporter.process_events.child import Failure
 
 RUNS: Final = Metric(
@@ -40,7 +40,17 @@ class ScriptCounts:
         self._runs, self._failures = RUNS.counter(), RUN_FAILURES.counter()
         self._durations = DURATION.histogram(_BUCKETS)
         self._cells: dict[tuple[str, str], tuple[Counter, Histogram]] = {}  # as finding them takes longer than counting
-        self.servers: frozenset[str] = frozenset()
+        self._hooks: dict[str, frozenset[str]] = {}  # whose counters exist, by server; values are replaced
+
+    @property
+    def servers(self) -> frozenset[str]:
+        """Return the servers that have counters."""
+        return frozenset(self._hooks)
+
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """Return each server with each of its hooks that have counters."""
+        return [(server, hook) for server, hooks in sorted(self._hooks.items()) for hook in sorted(hooks)]
 
     def started(self, server: str, hook: str) -> None:
         """Count a script that OpenVPN has executed."""
@@ -56,23 +66,26 @@ class ScriptCounts:
         """Return runs and durations; these exist from the first run on, so that the first end shows as an increase."""
         cell = self._cells.get((server, hook))
         if cell is None:
-            self.know(server)
+            self._expect(server, frozenset({hook}))
             cell = self._runs.labels(server, hook), self._durations.labels(server, hook)
             self._cells[server, hook] = cell
         return cell
 
-    def know(self, server: str) -> None:
-        """Let the server's counters begin at 0."""
-        if server not in self.servers:
-            self.servers |= {server}
-            for hook in HOOK_NAMES:
-                self._runs.labels(server, hook)
-                for reason in REASONS:
-                    self._failures.labels(server, hook, reason)
+    def know(self, server: str, hooks: frozenset[str] | None) -> None:
+        """Let the server's counters of these hooks begin at 0; None: those of all hooks."""
+        self._expect(server, frozenset(possible_hooks(hooks)))
+
+    def _expect(self, server: str, hooks: frozenset[str]) -> None:
+        known = self._hooks.get(server, frozenset())
+        for hook in hooks - known:
+            self._runs.labels(server, hook)
+            for reason in REASONS:
+                self._failures.labels(server, hook, reason)
+        self._hooks[server] = known | hooks
 
     def forget(self, server: str) -> None:
         """End the series of a server that is no longer configured."""
-        self.servers -= {server}
+        self._hooks = {name: hooks for name, hooks in self._hooks.items() if name != server}
         self._cells = {cell: found for cell, found in self._cells.items() if cell[0] != server}
         forget_server(server, self._runs, self._failures, self._durations)
 

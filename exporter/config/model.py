@@ -47,6 +47,7 @@ class OpenVpnServer:
     status: Path | None = None
     status_interval: float = 60.0
     syslog_tag: str | None = None  # which lines of a `log` that several servers share are this one's
+    script_hooks: frozenset[str] | None = None  # at which it has scripts or plugins; None: not known, perhaps at all
 
 
 class Match(Protocol):

@@ -63,6 +63,16 @@ class Instance:
         return tuple(path for path in paths if path)
 
     @property
+    def script_hooks(self) -> frozenset[str] | None:
+        """The hooks at which it runs a script or calls a plugin; None if that cannot be known."""
+        options = self.options
+        if options.faults or options.config_is_stdin or not all(plugin.hooks for plugin in options.plugins):
+            return None
+        given = {script.hook for script in options.scripts}
+        built_in = set() if self.mode == "server" else {"dns-updown"}  # OpenVPN 2.7 brings a script for it
+        return frozenset(given | built_in).union(*(plugin.hooks for plugin in options.plugins))
+
+    @property
     def certificates(self) -> tuple[Certificate, ...]:
         """The certificates that its configuration names."""
         return self.options.certificates

@@ -36,6 +36,7 @@ def to_server(
         management_password_file=instance.outside(password),
         status=readable("status", instance.status, known.status) if instance.mode == "server" else None,
         status_interval=float(instance.options.status_interval),
+        script_hooks=instance.script_hooks,
     )
 
 

@@ -109,7 +109,7 @@ class Discovery:
             return self._finder.find()
 
     def adopt(self, config: Config) -> None:
-        """Take a new configuration file, and hand it on with the servers that were found, if it names none."""
+        """Take a new configuration file, and hand it on with what was found: servers, or the hooks of its own."""
         with self._adopting:
             self._config = config
             self._hand_on()
@@ -150,8 +150,12 @@ class Discovery:
         return {name: server for name, (_, server) in self._last_seen.items() if name not in running}
 
     def _complete(self) -> Config:
-        if self._config.servers or self._found is None or not self._enabled:
+        if self._found is None or not self._enabled:
             return self._config
+        if self._config.servers:
+            hooks = {instance.name: instance.script_hooks for instance in self._found.instances}
+            servers = (replace(server, script_hooks=hooks.get(server.name)) for server in self._config.servers)
+            return replace(self._config, servers=tuple(servers))
         return replace(self._config, servers=self._found.servers)
 
     def _hand_on(self) -> None:

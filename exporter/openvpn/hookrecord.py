@@ -31,6 +31,14 @@ _LINE_START: Final = b'{"time":'
 _MAX_RUNS: Final = 1000  # open runs that are kept; any process that can write to the record could make up more
 
 
+def possible_hooks(hooks: frozenset[str] | None) -> tuple[HookName, ...]:
+    """Return the hooks that can be in the record of a server with scripts or plugins at `hooks` only (None: any).
+
+    "other" always can: it is what a script counts as if nothing tells its hook.
+    """
+    return tuple(name for name in HOOK_NAMES if hooks is None or name in hooks or name == "other")
+
+
 class Run(NamedTuple):
     """One run of the hook, identified by its process."""
 

@@ -113,6 +113,18 @@ POSSIBLE_FAILURES: Final = (
     Failure(PLUGIN, PLUGIN),
 )
 
+
+def possible_failures(hooks: frozenset[str] | None) -> tuple[Failure, ...]:
+    """Return which of POSSIBLE_FAILURES a server can report that has scripts or plugins at these hooks only.
+
+    A server without any still has one, so that its failures are 0 rather than unknown.
+    """
+    if hooks is None:
+        return POSSIBLE_FAILURES
+    logged = {"up-down" if hook in ("up", "down") else hook for hook in hooks} | {PLUGIN}
+    return tuple(failure for failure in POSSIBLE_FAILURES if failure.hook in logged)
+
+
 _MESSAGE: Final = re.compile(
     r"""
       WARNING:\ Failed\ running\ command\ \((?P<hook>[^()]*)\):\ (?P<reason>[a-z -]+(?::\ -?[0-9]+)?)

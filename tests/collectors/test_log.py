@@ -22,7 +22,7 @@ from exporter.errors import BadInputError, RefusedError
 from exporter.exposition.families import Metric
 from exporter.exposition.pages import Format, render
 from exporter.exposition.render import Renderer
-from exporter.openvpn.messages import HOOKS
+from exporter.openvpn.messages import HOOKS, possible_failures
 from tests.support.openvpn import wait_until
 from tests.support.pages import scrape
 from tests.support.program import Program, Samples, running
@@ -38,6 +38,7 @@ class Log:
     def __init__(self, rules: tuple[LogRule, ...] = (), tag: str | None = None) -> None:
         self.log = ServerLog("s", tag, clock=lambda: 1234.5)
         self.log.adopt_rules(rules)
+        self.log.counts.possible_failures = possible_failures(None)
 
     def failures(self) -> float | None:
         return self.value("openvpn_script_failures_total", hook="client-connect", reason="exit_status")
@@ -80,6 +81,19 @@ def test_output_of_scripts_only_counts_as_lines_and_queue_lines() -> None:
     assert log.value("openvpn_log_lines_total") == 2
     assert log.value("openvpn_log_message_queue_lines_total", kind="full") == 1
     assert log.value("openvpn_log_last_line_timestamp_seconds") == 1234.5
+
+
+def test_of_a_known_configuration_only_its_hooks_exist_and_what_was_counted_stays() -> None:
+    log = ServerLog("s")
+    log.on_lines(WARNING)
+    log.counts.possible_failures = possible_failures(frozenset({"up"}))
+    found = samples(families({"s": log.counts}))
+    failures = {labels: value for (name, labels), value in found.items() if name == "openvpn_script_failures_total"}
+    by_hook: dict[str, float] = {}
+    for labels, value in failures.items():
+        hook = dict(labels)["hook"]
+        by_hook[hook] = by_hook.get(hook, 0) + value
+    assert by_hook == {"up-down": 0, "client-connect": 1, "plugin": 0}
 
 
 def test_every_series_that_can_be_foreseen_begins_at_zero_and_no_other() -> None:

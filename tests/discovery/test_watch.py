@@ -78,8 +78,38 @@ def test_a_server_with_everything(host: Host) -> None:
             management_password_file=host.root / "etc/pw",
             status=host.root / "run/st",
             status_interval=5.0,
+            script_hooks=frozenset({"client-connect"}),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "hooks"),
+    [
+        (SERVER, set()),
+        (SERVER + "up /x\ntls-verify /x\nplugin /usr/lib/openvpn-plugin-auth-pam.so\n",
+         {"up", "tls-verify", "auth-user-pass-verify"}),
+        (SERVER + "up /x\nplugin /usr/lib/of-the-site.so\n", None),
+        (SERVER + "config /etc/openvpn/gone\nup /x\n", None),
+        ("client\nup /x\n", {"up", "dns-updown"}),
+    ],
+    ids=["none", "scripts-and-plugin", "unknown-plugin", "unreadable", "client"],
+)  # fmt: skip
+def test_hooks_of_scripts(host: Host, text: str, hooks: set[str] | None) -> None:
+    """None: the configuration is not known as a whole, so there may be scripts at any hook."""
+    run(host, text)
+    (instance,) = host.instances().values()
+    assert instance.script_hooks == hooks
+
+
+def test_configured_servers_get_the_hooks_of_what_runs(host: Host) -> None:
+    """A server that does not run may have any; one that is not configured is not watched."""
+    run(host, SERVER + "status /run/st\nup /x\n")
+    run(host, SERVER, pid=501, name="stranger")
+    office = OpenVpnServer("office", status=host.root / "run/st")
+    away = OpenVpnServer("away", status=host.root / "run/other")
+    found = host.discovery(Config(servers=(office, away))).look()
+    assert found.servers == (replace(office, script_hooks=frozenset({"up"})), away)
 
 
 def test_management_is_polled_on_request_only(host: Host) -> None:
@@ -109,7 +139,8 @@ def test_the_configurations_servers_win_and_give_their_names(host: Host) -> None
     run(host, SERVER, 501, "berlin")
     config = Config(servers=(OpenVpnServer("berlin", status=host.root / "run/a"), OpenVpnServer("rome")))
     discovery = host.discovery(config)
-    assert discovery.look() == config
+    berlin, rome = config.servers
+    assert discovery.look() == replace(config, servers=(replace(berlin, script_hooks=frozenset()), rome))
     assert discovery.found
     names = {one.name: one.config for one in discovery.found.instances}
     assert names == {"berlin": "/etc/openvpn/a.conf", "berlin'": "/etc/openvpn/berlin.conf"}

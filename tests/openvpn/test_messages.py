@@ -16,6 +16,7 @@ from exporter.openvpn.messages import (
     Failure,
     ends_with_message,
     meaning,
+    possible_failures,
 )
 from tests.support.meanings import FAILED, MEANINGS
 
@@ -43,6 +44,17 @@ def test_failures_that_are_foreseen_are_those_that_a_server_can_report() -> None
     assert Failure("auth-user-pass-verify", "plugin") not in POSSIBLE_FAILURES
     assert Failure("client-connect", "plugin") in POSSIBLE_FAILURES
     assert len(set(POSSIBLE_FAILURES)) == len(POSSIBLE_FAILURES)
+
+
+def test_of_known_scripts_only_their_failures_are_foreseen() -> None:
+    """The log calls up and down by one name; a server without scripts still has a failure that never came."""
+    assert possible_failures(None) == POSSIBLE_FAILURES
+    assert possible_failures(frozenset()) == (Failure("plugin", "plugin"),)
+    assert {failure.hook for failure in possible_failures(frozenset({"down", "tls-verify"}))} == {
+        "up-down",
+        "tls-verify",
+        "plugin",
+    }
 
 
 @pytest.mark.parametrize("before", ["", "? 192.0.2.1:5 ", "vpn>", "[x] "])
