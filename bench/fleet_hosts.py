@@ -148,6 +148,7 @@ _GAUGES: Final[dict[str, Callable[[int], Value]]] = {
     "sysv_msg_queue_bytes": lambda queue: _scaled(_messages(queue), 64),
     "sysv_msg_queue_peak_messages": lambda queue: lambda moment: 4 + (moment.host + queue) % 3,
     "sysv_msg_queue_peak_bytes": lambda queue: lambda moment: 256 + 64 * ((moment.host + queue) % 3),
+    "sysv_msg_queue_fill_ratio": lambda queue: _scaled(_messages(queue), 64 / 16384),
     "sysv_msg_queue_max_fill_ratio": lambda queue: _scaled(_messages(queue + 1), 64 / 16384),
     "sysv_msg_queue_limit_bytes": _always(16384),
     "sysv_msgmnb_bytes": _always(16384),
@@ -188,7 +189,7 @@ def troubled(name: str, labels: str, trouble: str) -> Value | str | None:
             return "16320"
         case "full" if name in {"sysv_msg_queue_messages", "sysv_msg_queue_peak_messages"}:
             return "255"
-        case "full" if name == "sysv_msg_queue_max_fill_ratio":
+        case "full" if name in {"sysv_msg_queue_fill_ratio", "sysv_msg_queue_max_fill_ratio"}:
             return f"{16320 / 16384}"
         case "full" if name == "sysv_msg_queue_blocked_senders":
             return "1"

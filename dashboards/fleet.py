@@ -11,7 +11,7 @@ from dashboards.board import RESTARTS, Board
 from dashboards.firing import firing
 from dashboards.graphs import Query, graph
 from dashboards.panels import BAD, FILLING, FILLING_PERCENT, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
-from dashboards.queries import HOST, MAX_LINES, busiest, once, top
+from dashboards.queries import FILL, HOST, MAX_LINES, busiest, once, top
 from dashboards.tables import CELL_WARNING, CLEAR, Column, address, rows
 
 BOARD: Final = Board(
@@ -125,7 +125,7 @@ BOARD: Final = Board(
                 "The eight queues closest to their limit right now, of all hosts. A queue leads to itself alone, its "
                 "host to all its queues.",
                 {"queue": "Queue", "instance": "Host", "cluster": "Cluster"},
-                [Column("Fill", f"topk({MAX_LINES}, max by (cluster, instance, queue) ({hosts.FILL}))",
+                [Column("Fill", f"topk({MAX_LINES}, max by (cluster, instance, queue) ({FILL}))",
                         unit="percentunit", steps=FILLING, gauge=True, decimals=0, width=180)],
                 source="fleet", sort="Fill", height=9, width=12,
                 links={

@@ -15,7 +15,6 @@ FAILING_COLLECTORS: Final = "instance:openvpn_mq_collectors_failing:count{}"
 
 BY: Final = ("instance", "cluster")
 LEGEND: Final = "{{instance}} {{cluster}}"
-FILL: Final = "instance_queue:sysv_msg_queue_fill:ratio{}"
 HOST_FILL: Final = "sysv_msg_queue_max_fill_ratio{}"
 HANGING: Final = "instance_server:openvpn_scripts_hanging:count{}"
 BLOCKED: Final = "instance_server:openvpn_blocked_by_scripts:ratio_rate5m{}"

@@ -29,9 +29,7 @@ _LIMIT: Final = (
 )
 """The queue's limit; where the kernel does not tell it (only /proc can be read), the one that new queues get."""
 
-FILL: Final = (
-    f"(sysv_msg_queue_bytes{{}} > sysv_msg_queue_messages{{}} or sysv_msg_queue_messages{{}}) / ({_LIMIT} > 0)"
-)
+FILL: Final = "sysv_msg_queue_fill_ratio{}"
 """The larger of bytes and messages, over the queue's limit: the kernel refuses a message when either would pass it."""
 
 PERCENT_FULL: Final = f"100 * {FILL}"

@@ -1,100 +1,57 @@
 """Collector `queues`: every System V message queue's bytes, messages, limit, peaks, times and pids."""
 
+import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
+from exporter.collectors.queues_families import (
+    BYTES,
+    FILL,
+    INFO,
+    LAST_CHANGE,
+    LAST_RECEIVE,
+    LAST_RECEIVE_PID,
+    LAST_SEND,
+    LAST_SEND_PID,
+    LIMIT,
+    MAX_FILL,
+    MESSAGES,
+    OMITTED,
+    PEAK_BYTES,
+    PEAK_MESSAGES,
+    QUEUES,
+    TOTAL_BYTES,
+    TOTAL_MESSAGES,
+)
 from exporter.collectors.queues_flags import FLAGS
 from exporter.collectors.snapshot import QueueSettings, Scrape
 from exporter.config.model import Config
-from exporter.exposition.families import Family, Metric
+from exporter.exposition.families import Family
 from exporter.memo import MemoizeLast
-from exporter.sysv.fill import max_fill
+from exporter.sysv.fill import fill_ratios, max_fill
 from exporter.sysv.ids import AccountNames
 from exporter.sysv.keys import key_texts
 from exporter.sysv.names import QueueNames
 from exporter.sysv.peaks import Peaks
 from exporter.sysv.queues import UNKNOWN_LIMIT, Queues
 from exporter.sysv.sampler import Sampler
-
-
-def _gauge(name: str, help_text: str, *labels: str) -> Metric:
-    return Metric(name, "gauge", help_text, labels)
-
-
-BYTES: Final = _gauge(
-    "sysv_msg_queue_bytes", "msg_cbytes of struct msqid_ds: bytes of message data in the queue.", "queue"
-)
-MESSAGES: Final = _gauge("sysv_msg_queue_messages", "msg_qnum of struct msqid_ds: messages in the queue.", "queue")
-LIMIT: Final = _gauge(
-    "sysv_msg_queue_limit_bytes",
-    "msg_qbytes of struct msqid_ds: this queue's own limit, taken from kernel.msgmnb when it was created. "
-    "It bounds the number of messages too. Absent if only /proc/sysvipc/msg can be read.",
-    "queue",
-)
-PEAK_BYTES: Final = _gauge(
-    "sysv_msg_queue_peak_bytes",
-    "Highest msg_cbytes seen in the last peak window, sampled between scrapes.",
-    "queue",
-)
-PEAK_MESSAGES: Final = _gauge(
-    "sysv_msg_queue_peak_messages",
-    "Highest msg_qnum seen in the last peak window, sampled between scrapes.",
-    "queue",
-)
-LAST_SEND: Final = _gauge(
-    "sysv_msg_queue_last_send_timestamp_seconds",
-    "msg_stime: when the last message was sent; 0 = never.",
-    "queue",
-)
-LAST_RECEIVE: Final = _gauge(
-    "sysv_msg_queue_last_receive_timestamp_seconds",
-    "msg_rtime: when the last message was received; 0 = never.",
-    "queue",
-)
-LAST_CHANGE: Final = _gauge(
-    "sysv_msg_queue_last_change_timestamp_seconds",
-    "msg_ctime: when the queue was created or last changed by IPC_SET.",
-    "queue",
-)
-LAST_SEND_PID: Final = _gauge(
-    "sysv_msg_queue_last_send_pid", "msg_lspid: process id of the last sender; 0 = none.", "queue"
-)
-LAST_RECEIVE_PID: Final = _gauge(
-    "sysv_msg_queue_last_receive_pid",
-    "msg_lrpid: process id (thread id if it had to wait) of the last receiver; 0 = none.",
-    "queue",
-)
-INFO: Final = _gauge(
-    "sysv_msg_queue_info",
-    "Identity of the queue, from msg_perm of struct msqid_ds; always 1.",
-    *("queue", "key", "msqid", "owner", "group", "creator", "mode"),
-)
-QUEUES: Final = _gauge("sysv_msg_queues", "Queues in the IPC namespace, filtered ones too.")
-TOTAL_BYTES: Final = _gauge("sysv_msg_bytes", "Sum of msg_cbytes over all queues, filtered ones too.")
-TOTAL_MESSAGES: Final = _gauge("sysv_msg_messages", "Sum of msg_qnum over all queues, filtered ones too.")
-MAX_FILL: Final = _gauge(
-    "sysv_msg_queue_max_fill_ratio",
-    "Highest fill over all queues, filtered ones too: the larger of msg_cbytes and msg_qnum, divided by msg_qbytes. "
-    "Absent if there is no queue, or if a queue's limit is not known.",
-)
-OMITTED: Final = _gauge(
-    "sysv_msg_queues_omitted",
-    "Queues without series of their own: left out by include/exclude (filter) or max-series (limit).",
-    "reason",
-)
+from exporter.sysv.sysctl import read_limits
 
 
 class QueuesCollector(Collector):
     """Reads all queues at every scrape, and samples them in between for their peaks."""
 
-    def __init__(self, names: QueueNames, peaks: Peaks, sampler: Sampler | None) -> None:
+    def __init__(self, names: QueueNames, peaks: Peaks, sampler: Sampler | None, procfs: Path) -> None:
         """`sampler` feeds `peaks`; without one there are none."""
         self._names = names
         self._peaks = peaks
         self._sampler = sampler
+        self._procfs = procfs
+        self._fills = MemoizeLast(fill_ratios)
         self._accounts = AccountNames()
         self._owners = MemoizeLast(lambda uids, _version: self._accounts.users(uids))
         self._groups = MemoizeLast(lambda gids, _version: self._accounts.groups(gids))
@@ -147,6 +104,7 @@ class QueuesCollector(Collector):
             BYTES.family(queues.cbytes, queue),
             MESSAGES.family(queues.qnum, queue),
             LIMIT.family(limits, known),
+            self._fill(queues, queue),
             LAST_SEND.family(queues.stime, queue),
             LAST_RECEIVE.family(queues.rtime, queue),
             LAST_CHANGE.family(queues.ctime, queue),
@@ -168,13 +126,30 @@ class QueuesCollector(Collector):
             families += [PEAK_BYTES.family(peak_bytes, queue), PEAK_MESSAGES.family(peak_messages, queue)]
         return families
 
+    def _fill(self, queues: Queues, queue: Sequence[str]) -> Family:
+        limits = queues.qbytes
+        fills = self._fills(queues.cbytes, queues.qnum, limits, self._msgmnb(queues))
+        if 0 not in limits and UNKNOWN_LIMIT not in limits:
+            return FILL.family(fills, queue)
+        known = [(fill, label) for fill, label in zip(fills, queue, strict=True) if not math.isnan(fill)]
+        return FILL.family([fill for fill, _ in known], [label for _, label in known])
+
+    def _msgmnb(self, queues: Queues) -> int | None:
+        """Return the limit that new queues get; None if it is not needed, or cannot be read either."""
+        if UNKNOWN_LIMIT not in queues.qbytes:
+            return None
+        try:
+            return read_limits(self._procfs).msgmnb
+        except (OSError, ValueError):
+            return None
+
 
 def _build(context: BuildContext) -> QueuesCollector:
     # No sampler with --once: a single reading has no interval to sample.
     settings = context.settings.of(QueueSettings)
     peaks = Peaks(settings.peak_window)
     sampler = None if context.settings.once else Sampler(context.reader, peaks, settings.sample_interval)
-    return QueuesCollector(context.names, peaks, sampler)
+    return QueuesCollector(context.names, peaks, sampler, context.settings.procfs)
 
 
 SPEC: Final = CollectorSpec("queues", True, _build, "System V message queues, from msgctl", FLAGS)

@@ -39,6 +39,22 @@ def fills(queues: Queues) -> list[float]:
     ]
 
 
+def fill_ratios(
+    cbytes: Sequence[int], qnum: Sequence[int], limits: Sequence[int], msgmnb: int | None
+) -> Sequence[float]:
+    """Return how full each queue is, a ratio; NaN if that cannot be told.
+
+    `msgmnb`, the limit that new queues get, stands in for a limit that is not known. A queue with the limit 0 has no
+    fill.
+    """
+    if UNKNOWN_LIMIT in limits:
+        limits = [(msgmnb or 0) if limit == UNKNOWN_LIMIT else limit for limit in limits]
+    used = map(max, cbytes, qnum)
+    if 0 not in limits:
+        return list(map(operator.truediv, used, limits))
+    return [most / limit if limit else math.nan for most, limit in zip(used, limits, strict=True)]
+
+
 def max_fill(queues: Queues) -> float | None:
     """Return the highest fill of all queues, a ratio; None if there is no queue, or no limit is known.
 
