@@ -1,8 +1,9 @@
 """Simulated VPN hosts: one HTTP server that answers the scrapes of all of them.
 
-Every page is made from bench/fleet.prom, a page that the real exporter served with every collector on. Its queue and
-its server are repeated as often as asked for. Values then change as they do on a host that is in use; a few hosts are
-in trouble (see TROUBLES), so that alerts fire and panels have something to show.
+Every page is made from bench/fleet.prom, a page that the real exporter served with every collector on, which
+bench/fleet_page.py records anew. Its queue and its server are repeated as often as asked for. Values then change as
+they do on a host that is in use; a few hosts are in trouble (see TROUBLES), so that alerts fire and panels have
+something to show.
 """
 
 import re
@@ -161,6 +162,7 @@ _GAUGES: Final[dict[str, Callable[[int], Value]]] = {
     "sysv_msg_queue_last_change_timestamp_seconds": _always(time.time() // 1 - 86400),
     "sysv_msg_messages": lambda _: lambda moment: moment.now // 15 % 40 + moment.host % 7,
     "sysv_msg_queues_omitted": _always(0),
+    "openvpn_certificate_expiry_timestamp_seconds": _always(time.time() // 1 + 90 * 86400),
     "openvpn_hook_running": _always(0),
     "openvpn_script_running": _always(0),
     "openvpn_management_up": _always(1),

@@ -52,8 +52,11 @@ def wrapped(lab: Lab, option: str, body: str) -> str:
 
 
 @contextmanager
-def busy_site(folder: Path, release: Release) -> Iterator[tuple[Site, Program]]:
-    """Run everything: queues that flow, that are full and waited for, an OpenVPN whose scripts succeed and fail."""
+def busy_site(folder: Path, release: Release, *flags: str) -> Iterator[tuple[Site, Program]]:
+    """Run everything: queues that flow, that are full and waited for, an OpenVPN whose scripts succeed and fail.
+
+    `flags` are the exporter's, beside those that it needs.
+    """
     need_root()
     need("bpftrace", "openvpn")
     if not Path(HOOK).exists():
@@ -93,7 +96,7 @@ def busy_site(folder: Path, release: Release) -> Iterator[tuple[Site, Program]]:
             )
         )
         program = stack.enter_context(
-            running("--collector.trace", f"--config.file={config}", before=with_tracefs(), cwd=folder)
+            running("--collector.trace", f"--config.file={config}", *flags, before=with_tracefs(), cwd=folder)
         )
         Traced(program)
         rules = write_fast(folder)
