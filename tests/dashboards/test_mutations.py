@@ -36,7 +36,7 @@ EQUIVALENT = {  # changes that no test can tell from the rule, and why
 }
 
 
-@pytest.mark.mutants
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if list(mutants(rule))])
 def test_no_change_of_a_rule_passes_its_tests(name: str, tmp_path: Path) -> None:
