@@ -75,10 +75,13 @@ VARIABLES: Final = (
     Variable("instance", "Instance", 'label_values(up{cluster=~"$cluster",job=~"$job"}, instance)'),
 )
 
+_FIRES: Final = 'ALERTS{alertname=~"OpenvpnMq.+",alertstate="firing"}'
+
+# The moments when they begin, a step apart: Grafana would shade the time for which each fires, and a few that fire at
+# once hide the lines.
 ALERTS: Final = Annotation(
-    "Alerts", "red", 'ALERTS{alertname=~"OpenvpnMq.+",alertstate="firing"}', "{{alertname}}",
-    "{{instance}} {{queue}} {{server}}",
-)  # fmt: skip
+    "Alerts", "red", f"{_FIRES} unless {_FIRES} offset 1m", "{{alertname}}", "{{instance}} {{queue}} {{server}}"
+)
 RESTARTS: Final = Annotation(
     "Exporter restarts", "blue", "1000 * process_start_time_seconds{}", "The exporter started", "{{instance}}", True
 )

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from dashboards import scripts
-from dashboards.panels import BAD, FILLING, WARNING
+from dashboards.panels import BAD, WARNING
 from dashboards.queries import FILL, NOT_KNOWN, ROOM, SILENCE, TARGET, count_kinds, once
-from dashboards.tables import CALM, CELL_BAD, CELL_WARNING, CLEAR, Column
+from dashboards.tables import CALM, CELL_BAD, CELL_FILLING, CELL_WARNING, CLEAR, Column
 
 _RUNNING: Final[Mapping[float, tuple[str, str]]] = {2: ("none yet", CLEAR), 1: ("running", CLEAR), 0: ("gone", WARNING)}
 
@@ -33,23 +33,23 @@ def _flow(counter: str) -> str:
 
 
 QUEUES = [
-    Column("Fill", f"max by ({_QUEUE}) ({FILL})", unit="percentunit", steps=FILLING, gauge=True, decimals=0, width=120),
+    Column("Fill", f"max by ({_QUEUE}) ({FILL})", unit="percentunit", steps=CELL_FILLING, decimals=0, width=60),
     Column("Room for", f"max by ({_QUEUE}) ({ROOM})", decimals=0, width=80,
            steps=[(None, CLEAR), (0, BAD), (1, CLEAR)]),
     Column("Messages", f"max by ({_QUEUE}) (sysv_msg_queue_messages{{}})", width=80),
-    Column("Bytes", _IS_QUEUE, unit="bytes", width=75),
-    Column("Limit", _of_queue(f"max by ({_QUEUE}) (sysv_msg_queue_limit_bytes{{}})", "queues"), unit="bytes", width=80),
+    Column("Bytes", _IS_QUEUE, unit="bytes", width=70),
+    Column("Limit", _of_queue(f"max by ({_QUEUE}) (sysv_msg_queue_limit_bytes{{}})", "queues"), unit="bytes", width=75),
     Column("Blocked", _of_queue(f"max by ({_QUEUE}) (sysv_msg_queue_blocked_senders{{}})", "waiters"),
-           steps=CELL_BAD, width=70),
-    Column("Waiting", _of_queue(f"max by ({_QUEUE}) (sysv_msg_queue_waiting_receivers{{}})", "waiters"), width=70),
+           steps=CELL_BAD, width=72),
+    Column("Waiting", _of_queue(f"max by ({_QUEUE}) (sysv_msg_queue_waiting_receivers{{}})", "waiters"), width=72),
     Column("Unread for", f"max by ({_QUEUE}) ({SILENCE})", unit="s",
-           steps=[(None, CLEAR), (300, WARNING), (3600, BAD)], decimals=0, width=90),
-    Column("Sender", _runs("send"), texts=_RUNNING, width=80),
-    Column("Receiver", _runs("receive"), texts=_RUNNING, width=80),
+           steps=[(None, CLEAR), (300, WARNING), (3600, BAD)], decimals=0, width=88),
+    Column("Sender", _runs("send"), texts=_RUNNING, width=75),
+    Column("Receiver", _runs("receive"), texts=_RUNNING, width=76),
     Column("Sent", _flow("sysv_msg_queue_sent_messages_total"), unit="mps", decimals=1,
-           texts={0: ("0 msg/s", CLEAR)}, width=85),
+           texts={0: ("0 msg/s", CLEAR)}, width=80),
     Column("Received", _flow("sysv_msg_queue_received_messages_total"), unit="mps", decimals=1,
-           texts={0: ("0 msg/s", CLEAR)}, width=85),
+           texts={0: ("0 msg/s", CLEAR)}, width=80),
     Column("Refused",
            _of_queue(f"sum by ({_QUEUE}) ({once('increase(sysv_msg_queue_send_failures_total{}[5m])')})", "trace"),
            steps=CELL_WARNING, decimals=0, width=75),
@@ -86,10 +86,10 @@ SERVERS = [
            steps=[(None, CLEAR), (1, WARNING)], beyond=[(HANGS, "hanging", BAD)], width=80),
     Column("Blocked", scripts.blocked(_SERVER), unit="percentunit", decimals=0,
            steps=[(None, CLEAR), (0.3, WARNING), (0.9, BAD)], width=75),
-    Column("Script failures", f"sum by ({_SERVER}) ({_FAILED})", steps=CELL_WARNING, decimals=0, width=110),
-    Column("Updates dropped", f"sum by ({_SERVER}) ({_DROPPED})", steps=CELL_WARNING, decimals=0, width=120),
+    Column("Failures", f"sum by ({_SERVER}) ({_FAILED})", steps=CELL_WARNING, decimals=0, width=75),
+    Column("Dropped", f"sum by ({_SERVER}) ({_DROPPED})", steps=CELL_WARNING, decimals=0, width=75),
     Column("Management", f"max by ({_SERVER}) (openvpn_management_up{{}})",
-           texts={1: ("answers", CLEAR), 0: ("down", WARNING)}, steps=CALM, width=100),
+           texts={1: ("answers", CLEAR), 0: ("down", WARNING)}, steps=CALM, width=104),
     Column("Status file", _STATE,
            texts={place: (state, WARNING if place else CLEAR) for place, state in enumerate(_STATES)},
            steps=CALM, width=90),

@@ -19,16 +19,16 @@ _SINCE: Final = f'max by ({_IDENTITY}) (ALERTS_FOR_STATE{{alertname=~"OpenvpnMq.
 
 def firing() -> table.Panel:
     """Return the table, each row with links to what explains it."""
-    since = f"1000 * ({_SINCE} and {_FIRES}) or {NOT_KNOWN} * {_FIRES}"  # vmalert keeps it of few alerts
-    named = f'label_join({since}, "what", " ", {_WHAT})'
+    lasting = f"time() - ({_SINCE} and {_FIRES}) or {NOT_KNOWN} * {_FIRES}"  # vmalert keeps it of few alerts
+    named = f'label_join({lasting}, "what", " ", {_WHAT})'
     return rows(
         "Firing alerts",
         "Alerts that fire now, critical ones first, with the server and script, queue or collector that they are "
-        "about. An alert's name leads to its runbook, its host to the dashboards. Empty: none fires, or the alert "
-        "rules are not loaded.",
+        "about. For: time since the condition came true. An alert's name leads to its runbook, its host to the "
+        "dashboards. Empty: none fires, or the alert rules are not loaded.",
         _KEYS,
-        [Column("Since", f"max by ({', '.join(_KEYS)}) ({named})", unit="dateTimeFromNow", width=100)],
-        source="alerts", sort="Severity", ascending=True, height=8, width=8, nothing="",
+        [Column("For", f"max by ({', '.join(_KEYS)}) ({named})", unit="s", decimals=0, width=66)],
+        source="alerts", sort="Severity", ascending=True, height=9, width=12, nothing="",
         links={
             "Alert": [("Runbook", f"{_RUNBOOKS}/${{__value.raw}}.md")],
             "Host": [("Queues of this host", address("openvpn-mq-queues", instance="${__value.raw}")),

@@ -10,7 +10,7 @@ from dashboards import hosts
 from dashboards.board import RESTARTS, Board
 from dashboards.firing import firing
 from dashboards.graphs import Query, graph
-from dashboards.panels import BAD, FILLING, FILLING_PERCENT, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
+from dashboards.panels import BAD, FILLING, FILLING_PERCENT, PLAIN, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
 from dashboards.queries import FILL, HOST, MAX_LINES, busiest, once, top
 from dashboards.tables import CELL_WARNING, CLEAR, Column, address, rows
 
@@ -60,6 +60,9 @@ BOARD: Final = Board(
                  "or incomplete. The exporter's log says why.",
                  f"sum({once(hosts.FAILING_COLLECTORS)})", collectors=".+", steps=ZERO_OR_WARNING,
                  explained_by="Hosts, those with problems first"),
+            tile("Clients connected", "Clients that are connected, of all servers.",
+                 f"sum({once('openvpn_server_connected_clients{}')})", collectors=hosts.CLIENTS, steps=PLAIN,
+                 explained_by="Clients connected (top 8)"),
             rows(
                 "Hosts, those with problems first",
                 "One row per host, those that are down first, then those on which a script hangs. Problems: how many "

@@ -14,9 +14,12 @@ PER_MINUTE: Final = "suffix:/min"
 """The unit of what is counted: Grafana's own say `c/m`, `ops/m`, `evts/m`."""
 
 SHORT_NAMES: Final = models.DataTransformerConfig(
-    "renameByRegex", options={"regex": r"/(:10049\b|[\s@]+$)/g", "renamePattern": ""}
+    "renameByRegex", options={"regex": r"/(:10049\b|[\s@]+(\(\))?$)/g", "renamePattern": ""}
 )
-"""Leaves out of legends the exporter's own port, and what precedes a label that a series does not have."""
+"""Leaves out of legends the exporter's own port, and what surrounds a label that a series does not have."""
+
+_LEAST: Final = {"s": 0.1, "percentunit": 0.1}
+"""How high an axis reaches at least, by unit: over a line at 0, Grafana's own would reach 100, a minute or 10,000 %."""
 
 NOTHING: Final = "/(^| )none( |$)/"
 """The series that queries.busiest() answers with where nothing happens, by its legend."""
@@ -78,8 +81,9 @@ def graph(
     )
     if unit in {"none", "percent"}:  # not percentunit, of which an axis would be left with 0 and 100 %
         panel.decimals(0)
-    if most is not None:
-        panel.axis_soft_max(most)
+    least = most if most is not None else _LEAST.get(unit)
+    if least is not None:
+        panel.axis_soft_max(least)
     if bars:
         panel.axis_soft_max(1).draw_style(common_models.GraphDrawStyle.BARS)
     if bars or stacked:

@@ -3,9 +3,9 @@
 from typing import Final
 
 from dashboards.columns import HANGS
-from dashboards.panels import BAD, FILLING, WARNING
+from dashboards.panels import BAD, WARNING
 from dashboards.queries import HOST, NOT_KNOWN, busiest, count_kinds, once, worst
-from dashboards.tables import CELL_BAD, CELL_WARNING, CLEAR, Column
+from dashboards.tables import CELL_BAD, CELL_FILLING, CELL_WARNING, CLEAR, Column
 
 DOWN: Final = 100
 """Added to the number of problems of a host that is down, so that it sorts first; larger than any count."""
@@ -76,12 +76,12 @@ HOSTS: Final = [
     Column("Dropped", _cell(_sum(DROPPED), UPDATES, zero=True), steps=CELL_WARNING, decimals=0, width=75),
     Column("Refused", _cell(_sum(REFUSED), "trace", zero=True), steps=CELL_WARNING, decimals=0, width=75),
     Column("Senders", _cell(f"max by ({HOST}) ({SENDERS})", "waiters"), steps=CELL_BAD, width=75),
-    Column("Fill", _cell(f"max by ({HOST}) ({HOST_FILL})", "queues"), unit="percentunit", steps=FILLING,
-           gauge=True, decimals=0, width=100),
-    Column("Connections", _cell(_sum(UNANSWERED), "log"), steps=CELL_WARNING, decimals=0, width=95),
-    Column("Management", _cell(_sum(SILENT), "management"), steps=CELL_WARNING, width=100),
-    Column("Status", _cell(_sum(BAD_STATUS), "status"), steps=CELL_WARNING, width=70),
-    Column("Collectors", _cell(f"max by ({HOST}) ({FAILING_COLLECTORS})", ".+"), steps=CELL_WARNING, width=85),
+    Column("Fill", _cell(f"max by ({HOST}) ({HOST_FILL})", "queues"), unit="percentunit", steps=CELL_FILLING,
+           decimals=0, width=75),
+    Column("Connections", _cell(_sum(UNANSWERED), "log"), steps=CELL_WARNING, decimals=0, width=104),
+    Column("Management", _cell(_sum(SILENT), "management"), steps=CELL_WARNING, width=104),
+    Column("Status", _cell(_sum(BAD_STATUS), "status"), steps=CELL_WARNING, width=75),
+    Column("Collectors", _cell(f"max by ({HOST}) ({FAILING_COLLECTORS})", ".+"), steps=CELL_WARNING, width=90),
     Column("Clients", _cell(_sum("openvpn_server_connected_clients{}"), CLIENTS), width=75),
 ]  # fmt: skip
 

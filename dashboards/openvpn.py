@@ -7,7 +7,7 @@ from dashboards.board import RESTARTS, Annotation, Board, Variable
 from dashboards.columns import CONFIGURED, SERVERS
 from dashboards.firing import firing
 from dashboards.graphs import PER_MINUTE, Query, graph
-from dashboards.panels import BAD, GOOD, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
+from dashboards.panels import BAD, GOOD, PLAIN, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
 from dashboards.queries import busiest, events, once, quantile, rate, top
 from dashboards.tables import CALM, CLEAR, Column, address, rows
 
@@ -99,6 +99,9 @@ BOARD: Final = Board(
             tile("Status files bad", "Servers whose status file is stale, torn, empty, missing or unreadable.",
                  f"""sum({once('openvpn_status_state{state!="ok"}')})""", collectors="status", steps=ZERO_OR_WARNING,
                  explained_by="Age of the status file (top 8)"),
+            tile("Clients connected", "Clients that are connected, of all servers.",
+                 f"sum({once('openvpn_server_connected_clients{}')})", collectors="management|status", steps=PLAIN,
+                 explained_by="Clients connected (top 8)"),
             rows(
                 "Servers, those with problems first",
                 "One row per server, those on which a script hangs first. Problems: how many there are of a "

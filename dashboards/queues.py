@@ -99,6 +99,9 @@ BOARD: Final = Board(
                  "with: raising the sysctl helps such a queue only once it is created anew, or by IPC_SET.",
                  f"sum(max by ({TARGET}, queue) ({_LIMITS}))", collectors="limits", steps=ZERO_OR_WARNING,
                  explained_by="Kernel limits"),
+            tile("Queues", "Queues with series of their own, of those that are chosen.",
+                 "sum(count by (cluster, job, instance, queue) (sysv_msg_queue_bytes{}) > bool 0)",
+                 collectors="queues", steps=PLAIN, explained_by="Queues, the fullest first"),
             rows(
                 "Queues, the fullest first",
                 "One row per queue. Room for: how many more messages of the mean size fit. Blocked: threads asleep in "

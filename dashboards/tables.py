@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.panels import BAD, DATASOURCE, GREY, WARNING, WHERE_FROM, Steps, instant
+from dashboards.panels import BAD, DATASOURCE, FILLING, GREY, WARNING, WHERE_FROM, Steps, instant
 from dashboards.queries import NOT_KNOWN
 
 CLEAR: Final = "transparent"
@@ -17,11 +17,14 @@ CELL_BAD: Final[Steps] = [(None, CLEAR), (0.5, BAD)]
 CELL_WARNING: Final[Steps] = [(None, CLEAR), (0.5, WARNING)]
 """Cells that stand out from a table of zeros by their background: from 0.5 on, because increase() estimates."""
 
+CELL_FILLING: Final[Steps] = [(None, CLEAR), *FILLING[1:]]
+
 
 _SHORT: Final = {"instance": "^(.*):10049$", "alertname": "^OpenvpnMq(.*)$"}
 """The part of a key that is shown, by label; links have all of it."""
 
-_WIDTHS: Final = {"instance": 150, "alertname": 170, "queue": 100, "what": 100}
+_WIDTHS: Final = {"alertname": 179, "severity": 68, "queue": 100, "cluster": 75}
+"""Of keys whose length is known, in pixels; the others share what the columns leave of a table at 1280."""
 
 
 class Column(NamedTuple):
@@ -114,7 +117,9 @@ def _properties(values: Mapping[str, object]) -> list[models.DynamicConfigValue]
 
 def _key(label: str, words: Mapping[str, str]) -> dict[str, object]:
     # Without the unit, a key such as 0x4f560001 is shown as a number.
-    values: dict[str, object] = {"unit": "string", "noValue": " ", "custom.minWidth": _WIDTHS.get(label, 80)}
+    values: dict[str, object] = {"unit": "string", "noValue": " ", "custom.minWidth": 80}
+    if label in _WIDTHS:
+        values["custom.width"] = _WIDTHS[label]
     if label in _SHORT:
         result = {"text": "$1", "index": 0}
         values["mappings"] = [{"type": "regex", "options": {"pattern": _SHORT[label], "result": result}}]
@@ -122,7 +127,6 @@ def _key(label: str, words: Mapping[str, str]) -> dict[str, object]:
         options = {text: {"text": text, "color": colour, "index": 0} for text, colour in words.items()}
         values["mappings"] = [{"type": "value", "options": options}]
         values["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
-        values["custom.width"] = 68
     return values
 
 

@@ -23,6 +23,7 @@ OFF_TILES = {
     "fleet: Not connected", "queues: Blocked senders", "queues: Waiting receivers", "queues: Sends refused",
     "openvpn: Hanging scripts", "openvpn: Blocked by scripts", "openvpn: Failure ratio", "openvpn: Script failures",
     "openvpn: Not connected", "openvpn: Updates dropped", "openvpn: Management down", "openvpn: Status files bad",
+    "fleet: Clients connected", "openvpn: Clients connected",
 }  # fmt: skip
 
 

@@ -122,11 +122,11 @@ def test_alerts_come_first_and_tiles_beside_them(document: Document) -> None:
     """At the height of one screen, also at 1280 pixels."""
     first, *others = document["panels"]
     assert first["title"] == "Firing alerts"
-    assert first["gridPos"] == {"x": 0, "y": 0, "w": 8, "h": 8}
+    assert first["gridPos"] == {"x": 0, "y": 0, "w": 12, "h": 9}
     tiles = [panel for panel in others if panel["type"] == "stat"]
-    assert len(tiles) == 8
-    assert {(tile["gridPos"]["w"], tile["gridPos"]["h"]) for tile in tiles} == {(4, 4)}
-    assert max(tile["gridPos"]["y"] for tile in tiles) == 4
+    assert len(tiles) == 9
+    assert {(tile["gridPos"]["w"], tile["gridPos"]["h"]) for tile in tiles} == {(4, 3)}
+    assert max(tile["gridPos"]["y"] for tile in tiles) == 6
 
 
 @each_board
@@ -183,12 +183,11 @@ def test_titles_are_unique_and_not_cut_off(panel: Document) -> None:
 
 
 @each("stat")
-def test_a_tile_shows_its_course(panel: Document) -> None:
-    """And the number of now, never one from before: its query always answers, at the last moment too."""
-    assert panel["options"]["graphMode"] == "area"
-    assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+def test_a_tile_shows_the_number_of_now(panel: Document) -> None:
+    """Large, and never one from before: its query is of the last moment, and always answers."""
+    assert panel["options"]["graphMode"] == "none"
     (target,) = panel["targets"]
-    assert target["range"]
+    assert target["instant"]
     assert target["expr"].endswith(" or vector(-2)")
 
 
@@ -304,7 +303,7 @@ def test_red_is_what_pages(panel: Document) -> None:
         assert colours[-1] == WARNING
     else:
         assert panel["title"] in {"Fullest queue", "Blocked by scripts", "Failure ratio", "Unread for", "Messages",
-                                  "Waiting receivers"}  # fmt: skip
+                                  "Waiting receivers", "Clients connected", "Queues"}  # fmt: skip
 
 
 @each("table")
