@@ -28,7 +28,7 @@ def firing() -> table.Panel:
         "dashboards. Empty: none fires, or the alert rules are not loaded.",
         _KEYS,
         [Column("For", f"max by ({', '.join(_KEYS)}) ({named})", unit="s", decimals=0, width=66)],
-        source="alerts", sort="Severity", ascending=True, height=9, width=12, nothing="",
+        source="alerts", sort="Severity", ascending=True, height=12, width=12, nothing="",
         links={
             "Alert": [("Runbook", f"{_RUNBOOKS}/${{__value.raw}}.md")],
             "Host": [("Queues of this host", address("openvpn-mq-queues", instance="${__value.raw}")),

@@ -65,7 +65,7 @@ def tile(
     unit: str = "none",
     texts: Mapping[float, str] = {},
 ) -> stat.Panel:
-    """Return one number, coloured by how bad it is. It is large: with its course below, it would have a third of that.
+    """Return one number with its course over the time range, coloured by how bad it is.
 
     The number is never left over from an earlier time: if the expression has no value, the tile says `unknown` while
     one of its collectors (a regular expression) runs or a host is down, and `off` otherwise. `explained_by` is the
@@ -88,7 +88,7 @@ def tile(
         .description(description)
         .datasource(DATASOURCE)
         .span(4)
-        .height(3)
+        .height(4)
         .unit(unit)
         .decimals(0 if unit != "s" else 1)
         .min(0)
@@ -96,12 +96,18 @@ def tile(
         .mappings([models.ValueMap(options=special)])
         .thresholds(thresholds(steps))
         .color_mode(common_models.BigValueColorMode.BACKGROUND_SOLID)
-        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .graph_mode(common_models.BigValueGraphMode.AREA)
         .justify_mode(common_models.BigValueJustifyMode.CENTER)
         .text_mode(common_models.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .data_links([builders.DashboardLink(f"Explained by: {explained_by}").url(f"{VIEW}{explained_by}")])
-        .with_target(instant(f"{expression} or {fallback}").legend_format(title))
+        .with_target(
+            prometheus.Dataquery()
+            .expr(f"{expression} or {fallback}")
+            .range()
+            .datasource(DATASOURCE)
+            .legend_format(title)
+        )
     )
 
 

@@ -152,8 +152,7 @@ def test_numbers_are_those_of_the_site(busy: Site) -> None:
     assert 0.3 < value("openvpn: Failure ratio") < 0.7, "of the two runs after the first, one; as far as rates tell"
     assert 0 <= value("openvpn: Blocked by scripts") < 0.5
     assert value("openvpn: Management down") == 0
-    panel, target = asked("openvpn: Blocked by scripts")
-    (shares,) = busy.answers(panel, {**target, "range": True}, everything())
+    (shares,) = busy.answers(*asked("openvpn: Blocked by scripts"), everything())
     assert max(float(share) for _, share in shares["values"]) > 0
 
 

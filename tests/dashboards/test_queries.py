@@ -38,7 +38,7 @@ def wanted(target: Document) -> set[str]:
 def test_query_belongs_to_its_panel(panel: Document, target: Document) -> None:
     assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
     assert [other["refId"] for other in panel["targets"]].count(target["refId"]) == 1
-    over_time = panel["type"] == "timeseries"
+    over_time = panel["type"] in {"timeseries", "stat"}
     assert (target["range"], target["instant"]) == (over_time, not over_time)
     assert target.get("format") == ("table" if panel["type"] == "table" else None)
     if panel["type"] != "table":

@@ -122,11 +122,11 @@ def test_alerts_come_first_and_tiles_beside_them(document: Document) -> None:
     """At the height of one screen, also at 1280 pixels."""
     first, *others = document["panels"]
     assert first["title"] == "Firing alerts"
-    assert first["gridPos"] == {"x": 0, "y": 0, "w": 12, "h": 9}
+    assert first["gridPos"] == {"x": 0, "y": 0, "w": 12, "h": 12}
     tiles = [panel for panel in others if panel["type"] == "stat"]
     assert len(tiles) == 9
-    assert {(tile["gridPos"]["w"], tile["gridPos"]["h"]) for tile in tiles} == {(4, 3)}
-    assert max(tile["gridPos"]["y"] for tile in tiles) == 6
+    assert {(tile["gridPos"]["w"], tile["gridPos"]["h"]) for tile in tiles} == {(4, 4)}
+    assert max(tile["gridPos"]["y"] for tile in tiles) == 8
 
 
 @each_board
@@ -183,11 +183,12 @@ def test_titles_are_unique_and_not_cut_off(panel: Document) -> None:
 
 
 @each("stat")
-def test_a_tile_shows_the_number_of_now(panel: Document) -> None:
-    """Large, and never one from before: its query is of the last moment, and always answers."""
-    assert panel["options"]["graphMode"] == "none"
+def test_a_tile_shows_its_course(panel: Document) -> None:
+    """And the number of now, never one from before: its query always answers, at the last moment too."""
+    assert panel["options"]["graphMode"] == "area"
+    assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
     (target,) = panel["targets"]
-    assert target["instant"]
+    assert target["range"]
     assert target["expr"].endswith(" or vector(-2)")
 
 
