@@ -58,7 +58,8 @@ def rows(
     ascending: bool = False,
     words: Mapping[str, Mapping[str, str]] = {},
 ) -> table.Panel:
-    """Return a table: one row per combination of the keys (label to heading), the highest in column `sort` first.
+    """Return a table: one row per combination of the keys (label to heading), the highest in column `sort` first,
+    and those alike in the order of their keys.
 
     `links` maps a heading to the titles and addresses that its cells lead to. `nothing` is the text of a cell for
     which its query has no value. `words` maps a key's heading to the colours of its cells, by their text.
@@ -97,10 +98,17 @@ def rows(
                     "renameByName": renamed,
                 },
             ),
-            models.DataTransformerConfig(
-                "sortBy", options={"fields": {}, "sort": [{"field": sort, "desc": not ascending}]}
-            ),
+            # One after the other, so that the last decides. Prometheus answers in any order, and rows that are alike
+            # in column `sort` would jump at each refresh.
+            *(_sorted_by(heading) for heading in reversed(keys.values()) if heading != sort),
+            _sorted_by(sort, descending=not ascending),
         ]
+    )
+
+
+def _sorted_by(heading: str, *, descending: bool = False) -> models.DataTransformerConfig:
+    return models.DataTransformerConfig(
+        "sortBy", options={"fields": {}, "sort": [{"field": heading, "desc": descending}]}
     )
 
 

@@ -309,15 +309,17 @@ def test_red_is_what_pages(panel: Document) -> None:
 
 @each("table")
 def test_tables_join_by_their_keys(panel: Document) -> None:
-    """All columns of one moment, merged, named by hand, sorted by one of them."""
-    merge, organize, sort = panel["transformations"]
-    assert (merge["id"], organize["id"], sort["id"]) == ("merge", "organize", "sortBy")
+    """All columns of one moment, merged, named by hand, sorted by one of them, and then by the keys."""
+    merge, organize, *sorts = panel["transformations"]
+    assert (merge["id"], organize["id"], {sort["id"] for sort in sorts}) == ("merge", "organize", {"sortBy"})
     columns = organize["options"]["renameByName"]
     values = {f"Value #{target['refId']}" for target in panel["targets"]} if len(panel["targets"]) > 1 else {"Value"}
     assert values == {name for name in columns if name.startswith("Value")}
     assert set(organize["options"]["indexByName"]) == set(columns)
     assert len(set(columns.values())) == len(columns)
-    assert sort["options"]["sort"][0]["field"] in columns.values()
+    *keys, decides = [sort["options"]["sort"][0]["field"] for sort in sorts]
+    assert decides in columns.values()
+    assert {*keys, decides} >= {name for value, name in columns.items() if not value.startswith("Value")}
 
 
 @each("table")
