@@ -100,7 +100,7 @@ def rows(
             ),
             # One after the other, so that the last decides. Prometheus answers in any order, and rows that are alike
             # in column `sort` would jump at each refresh.
-            *(_sorted_by(heading) for heading in reversed(keys.values()) if heading != sort),
+            *(_sorted_by(heading) for heading in reversed([*keys.values()]) if heading != sort),
             _sorted_by(sort, descending=not ascending),
         ]
     )
