@@ -18,7 +18,7 @@ SHORT_NAMES: Final = models.DataTransformerConfig(
 )
 """Leaves out of legends the exporter's own port, and what surrounds a label that a series does not have."""
 
-_LEAST: Final = {"s": 0.01, "percentunit": 0.1}
+_LEAST: Final = {"s": 0.001, "percentunit": 0.1}
 """How high an axis reaches at least, by unit: over a line at 0, Grafana's own would reach 100, a minute or 10,000 %."""
 
 NOTHING: Final = "/(^| )none( |$)/"

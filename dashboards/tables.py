@@ -23,7 +23,7 @@ CELL_FILLING: Final[Steps] = [(None, CLEAR), *FILLING[1:]]
 _SHORT: Final = {"instance": "^(.*):10049$", "alertname": "^OpenvpnMq(.*)$"}
 """The part of a key that is shown, by label; links have all of it."""
 
-_WIDTHS: Final = {"alertname": 179, "severity": 68, "queue": 100, "cluster": 75}
+_WIDTHS: Final = {"alertname": 182, "severity": 68, "queue": 100, "cluster": 75}
 """Of keys whose length is known, in pixels; the others share what the columns leave of a table at 1280."""
 
 
