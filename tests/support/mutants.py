@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 Rule = dict[str, Any]
@@ -40,15 +40,15 @@ def numbered(rule: Rule, number: int) -> Rule:
     return {**rule, kind: other, "expr": rule["expr"].replace(rule[kind], other)}
 
 
-def asking_for_all(case: Case, name: str, count: int) -> Case:
-    """Have a test ask each of the numbered variants for what it asks the rule of that name."""
+def asking_for_all(case: Case, name: str, numbers: Iterable[int]) -> Case:
+    """Have a test ask each of the variants of these numbers for what it asks the rule of that name."""
     looks = {kind: case[kind] for kind in ("alert_rule_test", "promql_expr_test") if kind in case}
     return {
         **case,
         **{
             kind: [
                 _renamed(look, name, _name(name, number))
-                for number in range(count)
+                for number in numbers
                 for look in some
                 if name in (look.get("expr") or look["alertname"])
             ]
