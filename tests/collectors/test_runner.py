@@ -182,10 +182,10 @@ def test_one_that_is_late_fails_alone_and_the_rest_is_in_time(caplog: pytest.Log
     runner = Runner({"late": late, "good": Good()}, scrape)
     start = time.monotonic()
     for _ in range(3):
-        gathered = runner.gather(timeout=0.1)
+        gathered = runner.gather(timeout=0.5)
         assert values(gathered, "openvpn_mq_scrape_collector_success") == {"late": 0, "good": 1}
-        assert values(gathered, "openvpn_mq_scrape_collector_duration_seconds")["late"] == pytest.approx(0.1)
-    assert time.monotonic() - start < 2
+        assert values(gathered, "openvpn_mq_scrape_collector_duration_seconds")["late"] == pytest.approx(0.5)
+    assert time.monotonic() - start < 5
     assert late.calls == 1
     late.go.set()
     gathered = runner.gather(timeout=10)

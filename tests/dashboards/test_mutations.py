@@ -37,7 +37,7 @@ EQUIVALENT = {  # changes that no test can tell from the rule, and why
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if list(mutants(rule))])
 def test_no_change_of_a_rule_passes_its_tests(name: str, tmp_path: Path) -> None:
     """The rule itself as number 0, and each of its mutants until a case of the rule's tests fails for it."""

@@ -106,8 +106,11 @@ def test_many_share_one_process(tmp_path: Path) -> None:
 
 def test_a_rotated_record(tmp_path: Path) -> None:
     """Verdicts go into the new file; the old process ends with its last one, and the new file has its own."""
-    start(tmp_path, "user-pass-verify", later(1.0, "1") + " exit 2", tmp_path / "one")
+    once_told = f'(until [ -e {tmp_path}/go ]; do sleep 0.05; done; printf 1 >"$auth_control_file") >/dev/null 2>&1 &'
+    start(tmp_path, "user-pass-verify", once_told + " exit 2", tmp_path / "one")
     (tmp_path / "record").rename(tmp_path / "record.1")
     start(tmp_path, "user-pass-verify", later(0.2, "0") + " exit 2", tmp_path / "other")
+    wait_until(lambda: len(verdicts(tmp_path)) == 1, "the second is recorded", 10)
+    (tmp_path / "go").touch()
     wait_until(lambda: len(verdicts(tmp_path)) == 2, "both are recorded", 10)
     assert [line["verdict"] for line in verdicts(tmp_path)] == ["refused", "ok"]
