@@ -1,7 +1,7 @@
 """What the collector `hooks` counts: scripts and status updates, as openvpn-mq-hook recorded them."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
@@ -67,9 +67,10 @@ class HookCounts:
             for server, hooks in servers.items():
                 self._queues.setdefault(server, set())
                 used = self._used.setdefault(server, set())
-                for hook in self._hooks.setdefault(server, set()) - used - set(possible_hooks(hooks)):
+                possible = possible_hooks(hooks)
+                for hook in self._hooks.setdefault(server, set()) - used - set(possible):
                     self._drop(server, hook)
-                for hook in possible_hooks(hooks):
+                for hook in possible:
                     self._expect(server, hook)
                 for queue in named:
                     self._queue(server, queue.name)
@@ -129,33 +130,32 @@ class HookCounts:
         timed = (self._durations, self._verdicts)
         return (self._runs, self._failures, *timed, self._results, self._updates, self._drops)
 
+    def _series(self, server: str, hook: HookName) -> Iterator[tuple[MetricWrapperBase, tuple[str, ...]]]:
+        """Yield the counters of a hook that exist before its first script, each with its labels."""
+        yield self._runs, (server, hook)
+        for reason in RUN_FAILURES:
+            yield self._failures, (server, hook, reason)
+        if hook in DEFERRING_HOOKS:
+            yield self._verdicts, (server, hook)
+            for result in VERDICTS:
+                yield self._results, (server, hook, result)
+
     def _expect(self, server: str, hook: HookName) -> None:
         """Let the counters of a hook begin at 0."""
-        if hook in self._hooks[server]:
-            return
-        self._hooks[server].add(hook)
-        self._runs.labels(server, hook)
-        for reason in RUN_FAILURES:
-            self._failures.labels(server, hook, reason)
-        if hook in DEFERRING_HOOKS:
-            self._verdicts.labels(server, hook)
-            for result in VERDICTS:
-                self._results.labels(server, hook, result)
-
-    def _use(self, server: str, hook: HookName) -> None:
-        self._expect(server, hook)
-        self._used[server].add(hook)
+        if hook not in self._hooks[server]:
+            self._hooks[server].add(hook)
+            for metric, labels in self._series(server, hook):
+                metric.labels(*labels)
 
     def _drop(self, server: str, hook: HookName) -> None:
         """Remove the counters of a hook, all of which are 0."""
         self._hooks[server].remove(hook)
-        self._runs.remove(server, hook)
-        for reason in RUN_FAILURES:
-            self._failures.remove(server, hook, reason)
-        if hook in DEFERRING_HOOKS:
-            self._verdicts.remove(server, hook)
-            for result in VERDICTS:
-                self._results.remove(server, hook, result)
+        for metric, labels in self._series(server, hook):
+            metric.remove(*labels)
+
+    def _use(self, server: str, hook: HookName) -> None:
+        self._expect(server, hook)
+        self._used[server].add(hook)
 
     def _label(self, queue: str) -> str:
         """Return the label that `queues` uses; if ftok failed, the name that is configured for its path and id."""

@@ -29,30 +29,28 @@ def fills(queues: Queues) -> list[float]:
 
     If the limit is not known: bytes or messages, whichever is more. A queue with the limit 0 is infinitely full.
     """
-    used = map(max, queues.cbytes, queues.qnum)
-    limits = queues.qbytes
-    if 0 not in limits and UNKNOWN_LIMIT not in limits:
-        return list(map(operator.truediv, used, limits))
-    return [
-        float(most) if limit == UNKNOWN_LIMIT else most / limit if limit else math.inf
-        for most, limit in zip(used, limits, strict=True)
-    ]
+    return _ratios(queues.cbytes, queues.qnum, queues.qbytes, unknown=1, closed=math.inf)
 
 
-def fill_ratios(
-    cbytes: Sequence[int], qnum: Sequence[int], limits: Sequence[int], msgmnb: int | None
-) -> Sequence[float]:
+def fill_ratios(cbytes: Sequence[int], qnum: Sequence[int], limits: Sequence[int], msgmnb: int | None) -> list[float]:
     """Return how full each queue is, a ratio; NaN if that cannot be told.
 
     `msgmnb`, the limit that new queues get, stands in for a limit that is not known. A queue with the limit 0 has no
     fill.
     """
+    return _ratios(cbytes, qnum, limits, unknown=msgmnb or 0, closed=math.nan)
+
+
+def _ratios(
+    cbytes: Sequence[int], qnum: Sequence[int], limits: Sequence[int], *, unknown: int, closed: float
+) -> list[float]:
+    """`unknown` stands in for a limit that is not known; `closed` is the fill of a queue with the limit 0."""
     if UNKNOWN_LIMIT in limits:
-        limits = [(msgmnb or 0) if limit == UNKNOWN_LIMIT else limit for limit in limits]
+        limits = [unknown if limit == UNKNOWN_LIMIT else limit for limit in limits]
     used = map(max, cbytes, qnum)
     if 0 not in limits:
         return list(map(operator.truediv, used, limits))
-    return [most / limit if limit else math.nan for most, limit in zip(used, limits, strict=True)]
+    return [most / limit if limit else closed for most, limit in zip(used, limits, strict=True)]
 
 
 def max_fill(queues: Queues) -> float | None:
