@@ -4,7 +4,7 @@ import argparse
 import logging
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,6 +12,7 @@ from exporter.collectors.base import Collector, CollectorSpec, Families, Flags, 
 from exporter.collectors.context import BuildContext
 from exporter.collectors.snapshot import Scrape
 from exporter.exposition.families import Family, Metric
+from exporter.memo import MemoizeLast
 from exporter.procfs import exists
 from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, scan, system_calls
 from exporter.sysv.sleepersource import HelperSource, LimitedScan, SleeperSource
@@ -52,15 +53,16 @@ class WaitersCollector(Collector):
 
     def __init__(self, procfs: Path, source: SleeperSource | None) -> None:
         """`source` is None on a machine whose system calls are not known."""
-        self._procfs = procfs
         self._source = source
+        self._senders = _Running(SENDER_RUNNING, procfs)
+        self._receivers = _Running(RECEIVER_RUNNING, procfs)
 
     def collect(self, scrape: Scrape) -> Families:
         """Return gauges per queue. Raise PartialResultError, with those that need no right, if threads are closed."""
         queues, queue = scrape.queues.chosen, scrape.queues.labels
         running = [
-            *self._running(SENDER_RUNNING, queues.lspid, queue),
-            *self._running(RECEIVER_RUNNING, queues.lrpid, queue),
+            self._senders.family(queues.lspid, queue),
+            self._receivers.family(queues.lrpid, queue),
         ]
         if self._source is None:
             raise PartialResultError(_UNKNOWN_MACHINE, running)
@@ -70,17 +72,41 @@ class WaitersCollector(Collector):
         except DeniedError as error:
             raise PartialResultError(str(error), running) from None
         return [
-            BLOCKED_SENDERS.family([asleep.senders.get(msqid, 0) for msqid in queues.msqid], queue),
-            WAITING_RECEIVERS.family([asleep.receivers.get(msqid, 0) for msqid in queues.msqid], queue),
+            BLOCKED_SENDERS.family(_counts(asleep.senders, queues.msqid), queue),
+            WAITING_RECEIVERS.family(_counts(asleep.receivers, queues.msqid), queue),
             *running,
         ]
 
-    def _running(self, metric: Metric, pids: Sequence[int], queue: Sequence[str]) -> list[Family]:
-        known = {pid: found for pid in set(pids) if pid and (found := exists(self._procfs, pid)) is not None}
-        if len(known) < len(set(pids)):
-            indices = [index for index, pid in enumerate(pids) if pid in known]
-            pids, queue = [pids[index] for index in indices], [queue[index] for index in indices]
-        return [metric.family([int(known[pid]) for pid in pids], queue)]
+
+class _Running:
+    """Whether the last sender or receiver of each queue still runs; built anew only if one of them has changed."""
+
+    def __init__(self, metric: Metric, procfs: Path) -> None:
+        self._metric = metric
+        self._procfs = procfs
+        self._distinct: MemoizeLast[[Sequence[int]], frozenset[int]] = MemoizeLast(frozenset)
+        self._columns = MemoizeLast(_running_columns)
+
+    def family(self, pids: Sequence[int], queue: Sequence[str]) -> Family:
+        """Return 1 or 0 per queue; a queue whose process id is 0, or cannot be looked up, is left out."""
+        running = {
+            pid: found for pid in self._distinct(pids) if pid and (found := exists(self._procfs, pid)) is not None
+        }
+        return self._metric.family(*self._columns(pids, queue, running))
+
+
+def _running_columns(
+    pids: Sequence[int], queue: Sequence[str], running: Mapping[int, bool]
+) -> tuple[Sequence[int], Sequence[str]]:
+    if running.keys() >= set(pids):
+        return [int(running[pid]) for pid in pids], queue
+    known = [(int(running[pid]), label) for pid, label in zip(pids, queue, strict=True) if pid in running]
+    return [value for value, _ in known], [label for _, label in known]
+
+
+def _counts(asleep: Mapping[int, int], msqids: Sequence[int]) -> list[int]:
+    # Nearly always nobody sleeps.
+    return [asleep.get(msqid, 0) for msqid in msqids] if asleep else [0] * len(msqids)
 
 
 def _build(context: BuildContext) -> WaitersCollector | None:

@@ -55,6 +55,17 @@ def test_floats(value: float) -> None:
     assert str(family.samples[0].value) == str(value)
 
 
+def test_a_ratio_is_written_with_nine_digits() -> None:
+    """Exact to less than a byte of any queue up to a gigabyte; what is whole stays whole."""
+    ratio = Metric("some_ratio", "gauge", "Help.", ("queue",))
+    values = [1 / 3, 1, 0.5, 1 - 2**-29, 0, 2.5]
+    page = Renderer().render(ratio.family(values, "abcdef"), openmetrics=False)[1].decode()
+    assert [line.split()[1] for line in page.splitlines()] == ["0.333333333", "1", "0.5", "0.999999998", "0", "2.5"]
+    assert Renderer().render(Metric("some_ratio", "gauge", "Help.").family([2 / 3]), openmetrics=False)[1] == (
+        b"some_ratio 0.666666667\n"
+    )
+
+
 def test_a_wrong_number_of_labels_is_an_error() -> None:
     with pytest.raises(ValueError, match="some_gauge has 2 labels, was given 1"):
         GAUGE.family([1], ["a"])
