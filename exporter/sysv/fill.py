@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
-from exporter.sysv.queues import UNKNOWN_LIMIT, Queues
+from exporter.sysv.queues import UNKNOWN_LIMIT, Queues, larger
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def _ratios(
     """`unknown` stands in for a limit that is not known; `closed` is the fill of a queue with the limit 0."""
     if UNKNOWN_LIMIT in limits:
         limits = [unknown if limit == UNKNOWN_LIMIT else limit for limit in limits]
-    used = map(max, cbytes, qnum)
+    used = larger(cbytes, qnum)
     if 0 not in limits:
         return list(map(operator.truediv, used, limits))
     return [most / limit if limit else closed for most, limit in zip(used, limits, strict=True)]

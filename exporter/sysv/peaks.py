@@ -7,9 +7,10 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
-from exporter.sysv.queues import Queues
+from exporter.sysv.queues import Queues, larger
 
 # A sample that comes within a sixtieth of the window after the last one is merged into it: memory and the time for
 # reading the peaks stay bounded however short the interval, and a peak is kept at most that much longer.
@@ -87,9 +88,9 @@ def _same_queues(slots: Sequence[_Slot]) -> list[list[_Slot]]:
 
 
 def _highest(columns: list[array[int]]) -> list[int]:
-    """Return the maximum over all samples of each queue: one max() per queue, in C."""
-    distinct = list({id(column): column for column in columns}.values())
-    return list(map(max, *distinct)) if len(distinct) > 1 else distinct[0].tolist()
+    """Return the maximum over all samples of each queue."""
+    first, *others = {id(column): column for column in columns}.values()
+    return reduce(larger, others, first.tolist())
 
 
 def _merge(peaks: dict[int, int], msqids: array[int], values: list[int]) -> None:
