@@ -13,12 +13,15 @@ from dashboards.panels import DATASOURCE, GREY, NEUTRAL, WHERE_FROM, Steps, inst
 PER_MINUTE: Final = "suffix:/min"
 """The unit of what is counted: Grafana's own say `c/m`, `ops/m`, `evts/m`."""
 
+CLOCK: Final = "dtdhms"
+"""The unit of seconds that go on for minutes and days, written as 1 d 02:03:04; `s` has ticks such as 1.67 mins."""
+
 SHORT_NAMES: Final = models.DataTransformerConfig(
     "renameByRegex", options={"regex": r"/(:10049\b|[\s@]+(\(\))?$)/g", "renamePattern": ""}
 )
 """Leaves out of legends the exporter's own port, and what surrounds a label that a series does not have."""
 
-_LEAST: Final = {"s": 0.001, "percentunit": 0.1}
+_LEAST: Final = {"s": 0.001, CLOCK: 60, "percentunit": 0.1}
 """How high an axis reaches at least, by unit: over a line at 0, Grafana's own would reach 100, a minute or 10,000 %."""
 
 NOTHING: Final = "/(^| )none( |$)/"

@@ -6,7 +6,7 @@ from dashboards import connections, scripts
 from dashboards.board import RESTARTS, Annotation, Board, Variable
 from dashboards.columns import CONFIGURED, SERVERS
 from dashboards.firing import firing
-from dashboards.graphs import PER_MINUTE, Query, graph
+from dashboards.graphs import CLOCK, PER_MINUTE, Query, graph
 from dashboards.panels import BAD, GOOD, PLAIN, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
 from dashboards.queries import busiest, events, once, quantile, rate, top
 from dashboards.tables import CALM, CLEAR, Column, address, rows
@@ -179,7 +179,7 @@ BOARD: Final = Board(
                   "Time since the TIME inside the file. A saw-tooth as high as the interval of --status is healthy.",
                   Query(top("time() - max by (server, instance) (openvpn_status_update_time_seconds{})", *_BY),
                         _SERVER),
-                  source="status", unit="s"),
+                  source="status", unit=CLOCK),
         ],
         "Clients": [
             graph("Clients connected (top 8)",

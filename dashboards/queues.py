@@ -5,7 +5,7 @@ from typing import Final
 from dashboards.board import RESTARTS, Annotation, Board, Variable
 from dashboards.columns import IDENTITY, KERNEL_LIMITS, QUEUES
 from dashboards.firing import firing
-from dashboards.graphs import PER_MINUTE, Query, graph
+from dashboards.graphs import CLOCK, PER_MINUTE, Query, graph
 from dashboards.panels import BAD, FILLING, FILLING_PERCENT, PLAIN, WARNING, ZERO_OR_BAD, ZERO_OR_WARNING, tile
 from dashboards.queries import (
     FILL,
@@ -136,7 +136,7 @@ BOARD: Final = Board(
             graph("Time since last receive (top 8)",
                   "Time since a message was last received from the queue while messages wait in it; 0 while it is "
                   "empty. A consumer that hangs or is gone shows as a line that only rises.",
-                  Query(top(_each(SILENCE), *_BY), _QUEUE), source="queues", unit="s"),
+                  Query(top(_each(SILENCE), *_BY), _QUEUE), source="queues", unit=CLOCK),
             graph("Blocked and waiting (top 4 each)",
                   "Threads asleep in msgsnd (blocked) and, dashed, in msgrcv (waiting). No receiver waiting and a "
                   "growing backlog: the consumer is too slow or gone.",
