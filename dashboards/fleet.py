@@ -65,14 +65,14 @@ BOARD: Final = Board(
                  explained_by="Clients connected (top 8)"),
             rows(
                 "Hosts, those with problems first",
-                "One row per host, those that are down first, then those on which a script hangs. Problems: how many "
-                "kinds of problem it has. Blocked: share of the last five minutes for which the worst OpenVPN server "
-                "waited for scripts. In the last ten minutes: Scripts, those that failed; Dropped, status updates that "
-                "never reached their queue; Refused, sends that failed with EAGAIN; Connections, attempts that ended "
-                "without an answer. Senders: threads asleep in msgsnd. Fill: of the fullest queue. Management: "
-                "interfaces that do not answer. Status: files that are stale or unreadable. unknown: the collector "
-                "runs, and has no number, or the host is down. off: the collector is off. A host leads to its queues, "
-                "Clients to its OpenVPN servers.",
+                "One row per host, those that are down first, then those on which a script hangs, then those with a "
+                "full queue. Problems: how many kinds of problem it has. Blocked: share of the last five minutes for "
+                "which the worst OpenVPN server waited for scripts. In the last ten minutes: Scripts, those that "
+                "failed; Dropped, status updates that never reached their queue; Refused, sends that failed with "
+                "EAGAIN; Connections, attempts that ended without an answer. Senders: threads asleep in msgsnd. Fill: "
+                "of the fullest queue. Management: interfaces that do not answer. Status: files that are stale or "
+                "unreadable. unknown: the collector runs, and has no number, or the host is down. off: the collector "
+                "is off. A host leads to its queues, Clients to its OpenVPN servers.",
                 {"instance": "Host", "cluster": "Cluster"},
                 hosts.HOSTS,
                 source="fleet",

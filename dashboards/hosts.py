@@ -10,6 +10,9 @@ from dashboards.tables import CELL_BAD, CELL_FILLING, CELL_WARNING, CLEAR, Colum
 DOWN: Final = 100
 """Added to the number of problems of a host that is down, so that it sorts first; larger than any count."""
 
+FULL: Final = 20
+"""Added to it on a host that has a full queue, so that it comes after those on which a script hangs (HANGS)."""
+
 FAILING_COLLECTORS: Final = "instance:openvpn_mq_collectors_failing:count{}"
 """There for every host that is up, if the recording rules are loaded."""
 
@@ -64,11 +67,15 @@ _KINDS: Final = [
     f"{HOST_FILL} > bool 0.8", UNANSWERED, SILENT, BAD_STATUS,
 ]  # fmt: skip
 _PROBLEMS: Final = f"{count_kinds(_KINDS, HOST)} + {DOWN} * {_IS_DOWN}"
+_CRITICAL: Final = (
+    f"({HANGS} * (sum by ({HOST}) ({HANGING}) > bool 0) > 0"
+    f" or {FULL} * (count by ({HOST}) (instance_queue:sysv_msg_queue_full:ratio{{}}) > bool 0))"
+)
 
 HOSTS: Final = [
-    Column("Problems", f"{_PROBLEMS} + on ({HOST}) {HANGS} * (sum by ({HOST}) ({HANGING}) > bool 0) or {_PROBLEMS}",
+    Column("Problems", f"{_PROBLEMS} + on ({HOST}) {_CRITICAL} or {_PROBLEMS}",
            steps=[(None, CLEAR), (1, WARNING)],
-           beyond=[(DOWN, "down", BAD), (HANGS, "hanging", BAD)], width=80),
+           beyond=[(DOWN, "down", BAD), (HANGS, "hanging", BAD), (FULL, "full", BAD)], width=80),
     Column("Hanging", _cell(_sum(HANGING), "scripts|hooks", zero=True), steps=CELL_BAD, width=75),
     Column("Blocked", _cell(f"max by ({HOST}) ({BLOCKED})", "scripts|hooks"), unit="percentunit", decimals=0,
            steps=[(None, CLEAR), (0.3, WARNING), (0.9, BAD)], width=75),
