@@ -47,7 +47,7 @@ def _queues(seen: Seen, thresholds: Thresholds) -> Iterator[Finding]:
         elif state.blocked_senders:
             yield Finding(
                 Level.WARNING,
-                f"{_count(state.blocked_senders, 'sender waits', 'senders wait')} at queue {state.label}, which is not "
+                f"{_count(state.blocked_senders, 'sender waits', 'senders wait')} on queue {state.label}, which is not "
                 "full: their messages are larger than what is free in it.",
             )
     if seen.also_full:
@@ -137,8 +137,10 @@ def _instances(openvpn: OpenVpn, now: float) -> Iterator[Finding]:
                 if left <= 0
                 else f"expires in {_count(int(left // _DAY), 'day', 'days')}"
             )
+            # OpenVPN reads a new revocation list by itself, for the next connection.
+            remedy = "Renew it." if expiry.kind == "crl" else "Renew it and restart OpenVPN."
             level = Level.CRITICAL if left <= 0 else Level.WARNING
-            yield Finding(level, f"The {what} of OpenVPN {expiry.server} {when}. Renew it and restart OpenVPN.")
+            yield Finding(level, f"The {what} of OpenVPN {expiry.server} {when}. {remedy}")
 
 
 def _hint(instance: Instance, unreadable: Sequence[Access]) -> str:

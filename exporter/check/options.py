@@ -30,7 +30,7 @@ def command_line() -> argparse.ArgumentParser:
     parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
         "--as", dest="user", metavar="USER",
-        help=f"whose rights to try (default: {EXPORTER_USER} if there is such a user, else your own); complete as root",
+        help=f"whose rights to try (default: {EXPORTER_USER} if there is such a user, else your own); only root is told everything",
     )  # fmt: skip  # one line of arguments and one of help, here and below
     parser.add_argument(
         "--format", choices=("text", "plugin", "json"), default="text",
@@ -39,15 +39,15 @@ def command_line() -> argparse.ArgumentParser:
     thresholds = Thresholds()
     parser.add_argument(
         "--warning", metavar="PERCENT", type=_percent, default=thresholds.warning,
-        help="fill of a queue from which on it is a warning (default 80)",
+        help="a queue that is this full, or fuller, is a warning (default 80)",
     )  # fmt: skip
     parser.add_argument(
         "--critical", metavar="PERCENT", type=_percent, default=thresholds.critical,
-        help="fill from which on it is critical (default 95)",
+        help="a queue that is this full, or fuller, is critical (default 95)",
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help=f"all queues, not only the {SHOWN} fullest")
     parser.add_argument(
-        "--watch", metavar="SECONDS", type=_seconds, nargs="?", const=2.0, help="look again and again (every 2 seconds)"
+        "--watch", metavar="SECONDS", type=_seconds, nargs="?", const=2.0, help="look again and again, every 2 seconds unless told otherwise"
     )
     parser.add_argument(
         "--profile",
@@ -91,5 +91,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0.1 <= number <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds; write one from 0.1 to 86400")
     return number

@@ -47,6 +47,11 @@ def test_certificates_that_end(left: float, expected: tuple[Level, str] | None) 
     assert found == ([(expected[0], text.format(expected[1]))] if expected else [])
 
 
+def test_a_new_revocation_list_needs_no_restart() -> None:
+    found = findings(openvpn=OpenVpn(expiries=(Expiry("vpn", "crl", NOW),)))
+    assert found == [(Level.CRITICAL, "The revocation list of OpenVPN vpn has expired: clients are refused. Renew it.")]
+
+
 def test_what_cannot_be_read_is_unknown_and_not_well() -> None:
     assert findings(unreadable="Permission denied") == [
         (Level.UNKNOWN, "The queues cannot be read: Permission denied.")
