@@ -125,14 +125,17 @@ def command_line() -> argparse.ArgumentParser:
     )  # fmt: skip
     openvpn.add_argument(
         "--state.directory", dest="state_directory", metavar="PATH", type=Path,
-        help="where to remember up to where logs have been read, so that a restart neither loses nor repeats a line",
+        help="where to remember how far logs have been read, so that a restart neither loses nor repeats a line",
     )  # fmt: skip
 
     parser.add_argument(
         "--config.file", dest="config_file", metavar="PATH", type=Path,
         help="YAML configuration; the exporter runs without one",
     )  # fmt: skip
-    parser.add_argument("--config.check", dest="config_check", action="store_true", help="check the input and exit")
+    parser.add_argument(
+        "--config.check", dest="config_check", action="store_true",
+        help="check the flags, --config.file and --web.config.file, and exit",
+    )  # fmt: skip
     parser.add_argument(
         "--path.procfs", dest="procfs", metavar="PATH", type=Path, default=Path("/proc"),
         help="where /proc is mounted (default %(default)s)",

@@ -30,7 +30,8 @@ def command_line() -> argparse.ArgumentParser:
     parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
         "--as", dest="user", metavar="USER",
-        help=f"whose rights to try (default: {EXPORTER_USER} if there is such a user, else your own); only root is told everything",
+        help=f"whose rights to try (default: {EXPORTER_USER} if there is such a user, else your own); "
+        "what only root can try is unknown to others",
     )  # fmt: skip  # one line of arguments and one of help, here and below
     parser.add_argument(
         "--format", choices=("text", "plugin", "json"), default="text",
@@ -47,8 +48,9 @@ def command_line() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help=f"all queues, not only the {SHOWN} fullest")
     parser.add_argument(
-        "--watch", metavar="SECONDS", type=_seconds, nargs="?", const=2.0, help="look again and again, every 2 seconds unless told otherwise"
-    )
+        "--watch", metavar="SECONDS", type=_seconds, nargs="?", const=2.0,
+        help="look again and again, every 2 seconds unless told otherwise",
+    )  # fmt: skip
     parser.add_argument(
         "--profile",
         choices=list(PROFILES),

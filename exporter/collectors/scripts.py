@@ -105,7 +105,7 @@ class ScriptsCollector(Collector):
                 named[pid] = instance.name
             elif pid not in named and pid not in self._strangers:
                 config = instance.config or "no configuration file"
-                _log.info("scripts of OpenVPN process %d (%s) are not counted: no configured server is it", pid, config)
+                _log.info("scripts of OpenVPN process %d (%s) are not counted: it is no configured server", pid, config)
         self._strangers = {instance.process.pid for instance in instances} - named.keys()
         for instance in instances:
             if name := named.get(instance.process.pid):

@@ -1,4 +1,4 @@
-"""The configuration file: YAML into the Config of settings.py."""
+"""The configuration file: YAML into the Config of model.py."""
 
 from pathlib import Path
 

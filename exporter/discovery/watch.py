@@ -185,7 +185,7 @@ class Discovery:
                 what = "; ".join(f"{access.source.name}: {access.reason}" for access in denied)
                 message = (
                     f"OpenVPN {instance.name!r}: not everything can be read: {what}. "
-                    f"What to do about it shows, run as root: openvpn-mq-check --as {user_name(os.geteuid())}"
+                    f"For the remedy, run as root: openvpn-mq-check --as {user_name(os.geteuid())}"
                 )
                 self._state_log.problem(topic, message, server=instance.name)
             else:

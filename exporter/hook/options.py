@@ -11,7 +11,7 @@ Without a script it only records and posts. In OpenVPN's configuration, with thi
 options, as --option VALUE or --option=VALUE:
   --queue KEY           post a status update to this message queue: its key as ipcs prints it (0x4f560001), a decimal
                         number, or ftok:PATH:ID
-  --create MODE         create the queue if it is missing, with this mode (0620)
+  --create MODE         create the queue if it is missing, with this mode, such as 0620
   --timeout DURATION    end a script that takes longer (500ms, 30s, 5m): TERM, and KILL two seconds later
   --record PATH         where to record (default /var/log/openvpn/hooks.jsonl)
   --record-client       also record the client's name and addresses

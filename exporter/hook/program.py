@@ -58,9 +58,7 @@ def _run(options: Options) -> ScriptResult:
         try:
             ended = script.run(options.script, environment, options.timeout)
         except script.NoProcessError as error:
-            tell(
-                f"no process for the script beside this one: {error}; raise LimitNPROC= or TasksMax= of OpenVPN's unit"
-            )
+            tell(f"cannot start a process for the script: {error}; raise LimitNPROC= or TasksMax= of OpenVPN's unit")
             lost = _post(options, None, kind)
             record.write(encode({"time": time.time(), "event": "end", **known, "result": "unwatched", **lost}))
             return script.replace(options.script, environment, options.timeout)

@@ -36,7 +36,7 @@ def watch(path: str, line: bytes, record: Record) -> None:
             finally:
                 os._exit(0)
     except OSError as error:
-        tell(f"nothing will be recorded of the verdict: {error.strerror}")
+        tell(f"the verdict will not be recorded: {error.strerror}")
 
 
 def _detach(file: int) -> None:
