@@ -2,10 +2,11 @@
 
 CAP_DAC_READ_SEARCH reads every file, so it goes together with a view of the file system in which there are only the
 system's libraries, the exporter's own files and those that are named here. A folder is named for what OpenVPN, the hook
-or logrotate makes anew in it; a configuration and a certificate are named one by one, as keys lie beside them.
+or logrotate makes anew in it; a configuration and a certificate are named one by one, as keys lie beside them. Python's
+own folders are named if they are hidden too, as those of an installation below /opt are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -17,7 +18,7 @@ DROP_IN: Final = "/etc/systemd/system/openvpn-mq-exporter.service.d/access.conf"
 _HIDDEN: Final = ("/etc", "/var", "/run", "/root", "/home", "/srv", "/mnt", "/media", "/opt", "/boot")
 _SYSTEM: Final = (
     *("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/localtime", "/etc/machine-id"),
-    *("/etc/ssl/openssl.cnf", "/etc/openvpn-mq-exporter.yml", "/etc/openvpn-mq-exporter-web.yml"),
+    *("/etc/ssl/openssl.cnf", "/etc/openvpn-mq-exporter.yml", "/etc/openvpn-mq-exporter"),
     *("/run/systemd/notify", "/run/openvpn-mq-waiters.sock", "/run/openvpn-mq-trace"),
     *("/var/log/journal", "/run/log/journal", "/var/log/openvpn"),
 )
@@ -32,11 +33,15 @@ _SHARED: Final = frozenset(
 )
 
 
-def drop_in(instances: Sequence[Instance]) -> str:
-    """Return the text of the drop-in for these instances of OpenVPN."""
+def drop_in(instances: Sequence[Instance], prefixes: Iterable[str]) -> str:
+    """Return the text of the drop-in for these instances of OpenVPN.
+
+    `prefixes` are the folders that Python and the exporter are installed in.
+    """
     names = [instance.name for instance in instances]
     paths = dict.fromkeys(_path(source) for instance in instances for source in sources(instance) if source.path)
     own = [path for path in paths if path and not path.startswith("/var/log/openvpn/")]
+    programs = [prefix for prefix in dict.fromkeys(prefixes) if prefix.startswith(tuple(f"{top}/" for top in _HIDDEN))]
     return "\n".join(
         [
             f"# What openvpn-mq-check --access found on this host ({', '.join(names) or 'no OpenVPN is running'}).",
@@ -49,7 +54,7 @@ def drop_in(instances: Sequence[Instance]) -> str:
             "CapabilityBoundingSet=CAP_DAC_READ_SEARCH",
             "TemporaryFileSystem=" + " ".join(f"{folder}:ro" for folder in _HIDDEN),
             "BindPaths=/var/lib/openvpn-mq-exporter",
-            *(f"BindReadOnlyPaths=-{_quoted(path)}" for path in (*_SYSTEM, *own)),
+            *(f"BindReadOnlyPaths=-{_quoted(path)}" for path in (*programs, *_SYSTEM, *own)),
             "",
         ]
     )

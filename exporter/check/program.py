@@ -84,7 +84,7 @@ def _access(procfs: Path) -> str:
     from exporter.check.grant import drop_in  # noqa: PLC0415  # takes time, and most do not need it
     from exporter.discovery.finder import Finder  # noqa: PLC0415  # likewise
 
-    return drop_in(Finder(procfs).find())
+    return drop_in(Finder(procfs).find(), (sys.prefix, sys.base_prefix))
 
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:
