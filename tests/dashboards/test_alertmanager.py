@@ -74,7 +74,7 @@ def test_different_alerts_of_a_host_have_a_title_and_their_runbooks(release: Rel
         an_alert("OpenVPN is down.", alertname="OpenvpnMqServerDown"),
     )
     title = rendered(release, tmp_path, "openvpn_mq.title", *both)
-    assert title == "CRITICAL: A message queue is full. And more: 2 alerts. (vpn1:10049)"
+    assert title == "CRITICAL: A message queue is full. In all: 2 alerts. (vpn1:10049)"
     assert rendered(release, tmp_path, "openvpn_mq.text", *both).splitlines() == [
         "A message queue is full. Really.",
         "Runbook: https://example.org/OpenvpnMqQueueFull.md",
