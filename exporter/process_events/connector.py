@@ -18,7 +18,7 @@ _SO_ATTACH_FILTER: Final = 26
 _SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _DROPS: Final = 8  # the place of the number of dropped messages in what SO_MEMINFO returns
-_BUFFER: Final = 4 << 20  # bytes: some 5,000 events, each taking 768; the kernel may grant less
+_BUFFER: Final = 4 << 20  # bytes, which the kernel doubles: some 10,000 events, each taking 768; it may grant less
 _LONGEST: Final = 256  # bytes of a message; they have 76
 _ANSWER_WITHIN: Final = 0.5  # seconds; the kernel answers while the request is being sent, or never
 
