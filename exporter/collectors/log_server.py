@@ -64,6 +64,7 @@ class ServerLog:
 
     def on_lines(self, batch: bytes, times: Sequence[float] = ()) -> None:
         """Count whole lines that OpenVPN or its scripts wrote; `times` is when, in seconds since 1970, if known."""
+        batch = batch.replace(b"\r\n", b"\n")  # of a terminal, such as that of a container with `tty: true`
         own = self._filter.select(batch) if self._filter else batch
         if own:
             self.connections.now = now = time.monotonic()

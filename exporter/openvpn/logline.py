@@ -121,8 +121,8 @@ def _split_docker(line: str) -> Line:
     r"""Split a line of Docker's json-file: {"log": "...\n", "stream": "stdout", "time": "..."}."""
     try:
         text = json.loads(line)["log"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         text = None
     if not isinstance(text, str):
         return _split_rest("", "", line)
-    return _split_rest('{"log":', "", text.rstrip("\n"))
+    return _split_rest('{"log":', "", text.rstrip("\r\n"))

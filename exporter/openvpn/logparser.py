@@ -81,9 +81,10 @@ class LogParser:
                 if hint in other:
                     found += self._read_other(text, other)
                     break
+            else:
+                self._last_line = other
             if has_stamp and ("ueue" in other or "QUEUE" in other):
                 found += queue_lines(other + "\n")
-            self._last_line = other
         if own:
             self._account(read=own)
             self._stamp.learn(present=has_stamp, lines=own)
@@ -95,7 +96,9 @@ class LogParser:
     def _read_other(self, text: str, line: str) -> list[Found]:
         times = times_repeated(line) if "last message repeated" in line else None
         if times:
-            return [item._replace(times=times) for item in self._meanings(self._last_line)]
+            last = [*queue_lines(f"{self._last_line}\n"), *self._meanings(self._last_line)]
+            return [item._replace(times=times) for item in last]
+        self._last_line = line
         if "MULTI: new connection by client" in line:
             self._read_before(text, line)
         return self._meanings(line)

@@ -48,4 +48,7 @@ def _seconds(stamp: str) -> float | None:
         return None
     microseconds = _MICROSECONDS.search(stamp)
     part = int(microseconds[1]) / 1e6 if microseconds else float(f"0.{fraction or 0}")
-    return calendar.timegm((year, month, day, hour, minute, second)) + part
+    try:
+        return calendar.timegm((year, month, day, hour, minute, second)) + part
+    except ValueError:
+        return None  # no such month, or the year 0: digits that are no date

@@ -83,6 +83,19 @@ def test_output_of_scripts_only_counts_as_lines_and_queue_lines() -> None:
     assert log.value("openvpn_log_last_line_timestamp_seconds") == 1234.5
 
 
+@pytest.mark.parametrize("carrier", [b"", b"2026-11-26T04:06:58.1Z stdout F ", b"vpn-1  | "])
+@pytest.mark.parametrize("stamp", [b"", DATED])
+def test_lines_that_end_as_a_terminals_do(carrier: bytes, stamp: bytes, tmp_path: Path) -> None:
+    """As those of a container with `tty: true`."""
+    log = Log(rules(tmp_path, "  - {name: status, match: 'status: 1$'}\n"))
+    start = carrier + stamp
+    lines = start + b"Initialization Sequence Completed\n" + start + b"192.0.2.1:5 " + WARNING
+    log.log.on_lines(lines.replace(b"\n", b"\r\n"))
+    assert log.failures() == 1
+    assert log.value("openvpn_log_rule_matches_total", rule="status") == 1
+    assert log.value("openvpn_log_lines_total") == 2
+
+
 def test_of_a_known_configuration_only_its_hooks_exist_and_what_was_counted_stays() -> None:
     log = ServerLog("s")
     log.on_lines(WARNING)

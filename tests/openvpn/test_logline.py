@@ -49,6 +49,7 @@ def test_dockers_json_file(stamp: str) -> None:
     start = f"{stamp} " if stamp else ""
     line = f'{{"log":"{start}192.0.2.1:5 a \\u003c\\"b\\"\\n","stream":"stdout","time":"2026-11-23T20:40:09.1Z"}}'
     assert split(line)[2:] == (stamp, "192.0.2.1:5", 'a <"b"', 1)
+    assert split(line.replace("\\n", "\\r\\n")) == split(line)  # with tty: true
     for other in ('{"log":1}', '{"log":"cut', '{"log":{}}', '{"log":'):
         assert split(other) == Line("", "", "", "", other)
 

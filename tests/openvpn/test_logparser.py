@@ -154,6 +154,9 @@ def test_repeated_messages_count_as_often_as_they_were_written() -> None:
     assert failures(parser, f"{carrier}x", last) == 0
     found = parser.feed(f"{carrier}message repeated 5 times: [ Message queue full]\n".encode())
     assert found == [Found(QueueLine("full"), 5)]
+    assert failures(parser, line, last, "Nov 26 07:16:39 vm last message repeated 20 times") == 24
+    found = parser.feed(f"{carrier}Message queue full\n{last}\n{last}\n".encode())
+    assert found == [Found(QueueLine("full"), times) for times in (1, 3, 3)]
 
 
 def test_lines_behind_a_prefix_that_is_not_known() -> None:
@@ -206,6 +209,23 @@ def test_the_short_way_and_the_long_one_lead_to_the_same(message: str, stamp: st
         assert parser.feed(line) == counted  # long: nothing is known yet
         assert parser.feed(line) == counted  # short, if the first line was OpenVPN's
         assert parser.feed(f"{stamp}two words/192.0.2.1:5 {message}\n".encode()) == counted  # long
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"2026-13-26 10:00:00 {READY}",
+        f"2026-00-26 10:00:00 {VERIFIED}",
+        f"0000-11-26 10:00:00 us=1 {READY}",
+        f"Thu Nov 26 10:00:00 0000 {READY}",
+        f"2026-13-26T10:00:00Z vpn openvpn[1]: {READY}",
+        pytest.param('{"log":' * 20_000 + " received, ", id="braces"),
+    ],
+)
+def test_a_line_with_no_such_month_or_with_endless_braces_hides_no_other(line: str) -> None:
+    parser = LogParser()
+    assert failures(parser, f"{STAMP}{READY}") == 0
+    assert failures(parser, line, f"{STAMP}192.0.2.1:5 {WARNING}") == 1
 
 
 @settings(deadline=None)
