@@ -42,6 +42,7 @@ class Child:
     hook: str | None = None  # None: not known, or no script
     looks: int | None = 0  # so many were in vain; None: none is needed any more
     looked_at: int = 0  # nanoseconds after the fork, when it had not executed anything
+    is_gone: bool = False  # it was when it was looked at, though its end had not been reported
 
 
 def due(child: Child) -> int:

@@ -88,8 +88,8 @@ class Tracker:
             self._identify(child, words)
 
     def lose(self, pids: Iterable[int], now: int) -> None:
-        """Forget children that are gone and whose ends were not seen."""
-        for pid in pids:
+        """Forget children that are gone, as far as their ends were not seen."""
+        for pid in self._children.keys() & set(pids):
             self._forget(pid, now)
 
     def follows(self, event: Fork | Exit) -> bool:
@@ -137,9 +137,13 @@ class Tracker:
     def looked(self, pid: int, words: Sequence[str] | None, now: int) -> None:
         """Take a child's command line as of now; None if it is gone."""
         child = self._to_look_at.get(pid)
-        if child is None or words is None:
-            if child:
-                child.looks = len(LOOKS) - 1  # its end is on its way
+        if child is None:
+            return
+        if words is None:
+            if child.is_gone:
+                self._forget(pid, now)  # its end was dropped: else it would have been read since the last look
+            child.is_gone = True
+            child.looks = len(LOOKS) - 1  # its end is on its way
             return
         if words and tuple(words) != child.parent.words:
             del self._to_look_at[pid]

@@ -115,22 +115,34 @@ class Watcher:
         return not self._search.is_starting and self._watched is not None and self._tracker.are_told()
 
     def _read(self, connector: Connector) -> None:
-        try:
-            for message in connector.read():
-                self._take(message)
-            if self._watched is not None:
-                self._tracker.settle()
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                connector.close()
-                self._connector = None
-                raise
+        gone: list[int] | None = None
+        while self._drain(connector):
             self.lost += connector.dropped()
+            # Their ends were dropped, unless the next turn reads them.
+            gone = [pid for pid in self._tracker.children() if self._processes.is_gone(pid)]
+        if gone is not None:
             _log.warning("the kernel dropped process events, as the exporter read them too slowly: scripts are missing")
             # Children that are gone end uncounted; those whose forks were lost are found.
-            gone = [pid for pid in self._tracker.children() if self._processes.is_gone(pid)]
             self._tracker.lose(gone, time.monotonic_ns())
             self._find_children(set(self._tracker.processes))
+        if self._watched is not None:
+            self._tracker.settle()
+
+    def _drain(self, connector: Connector) -> bool:
+        """Take all events that are there; return whether the kernel dropped some, as it does until all are read."""
+        dropped = False
+        while True:
+            try:
+                for message in connector.read():
+                    self._take(message)
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    connector.close()
+                    self._connector = None
+                    raise
+                dropped = True
+            else:
+                return dropped
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Answer):

@@ -254,6 +254,21 @@ def test_after_a_loss() -> None:
     assert ends(site) == []
 
 
+def test_a_child_that_is_gone() -> None:
+    """Its end is on its way, or was dropped: then nothing waits for it."""
+    site = Site(told=True)
+    for pid in (7, 8):
+        site.fork(pid, 0)
+    site.look(10, {7: None, 8: None})
+    site.executions = [Execution(UP.encode(), 7)]
+    site.exit(7, 11)
+    assert ends(site) == [("up", 0.011, None)]
+    assert site.tracker.children() == [8]
+    site.look(600, {8: None})
+    assert site.tracker.children() == []
+    assert site.tracker.next_look() is None
+
+
 def test_a_server_starts() -> None:
     """What is gone before anything is known of it is `up`, then `route-up`: a server runs nothing before them."""
     site = Site(*SCRIPTS, Script("route-up", ("/r.sh",), None), Script("down", (BYE,), None), server=True)

@@ -1,0 +1,114 @@
+"""The kernel's reports of an OpenVPN's scripts, read later than the kernel has room for them."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.discovery.finder import Finder
+from exporter.process_events import connector, instances
+from exporter.process_events.child import Failure
+from exporter.process_events.connector import UnavailableError
+from exporter.process_events.watcher import Watcher
+from tests.support.fake_openvpn import FakeOpenVpn
+from tests.support.needs import missing
+
+pytestmark = pytest.mark.xdist_group("process_events")
+
+SCRIPT = """#!/bin/sh
+while [ -e {hold} ]; do sleep 0.01; done
+exit 1
+"""
+ROOM = 100  # about so many reports does the kernel keep
+
+
+class Site:
+    """A watcher of one OpenVPN, and what it counts."""
+
+    def __init__(self, openvpn: FakeOpenVpn) -> None:
+        pid = openvpn.process.pid
+        self.starts = 0
+        self.ends: Counter[Failure | None] = Counter()
+        finder = Finder(Path("/proc"))
+        self.watcher = Watcher(Path("/proc"), finder.find, lambda _found: {pid: "vpn"}, self, lambda: None)
+
+    def started(self, _server: str, _hook: str) -> None:
+        self.starts += 1
+
+    def ended(self, _server: str, _hook: str, _seconds: float, failure: Failure | None) -> None:
+        self.ends[failure] += 1
+
+    def work_until(self, is_reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not is_reached():
+            assert time.monotonic() < deadline
+            self.watcher.work(0.05)
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Path:
+    """As long as this file is there, the script does not end."""
+    return tmp_path / "hold"
+
+
+@pytest.fixture
+def openvpn(tmp_path: Path, hold: Path) -> Iterator[FakeOpenVpn]:
+    script = tmp_path / "learn.sh"
+    script.write_text(SCRIPT.format(hold=hold))
+    script.chmod(0o755)
+    with FakeOpenVpn(tmp_path, "vpn", script) as started:
+        yield started
+
+
+@pytest.fixture
+def site(openvpn: FakeOpenVpn, room: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(connector, "_BUFFER", room * 768 // 2)  # the kernel doubles it
+    monkeypatch.setattr("shutil.which", lambda _name: None)  # the start of another OpenVPN
+    monkeypatch.setattr(instances, "_OPENVPN", "/nowhere")  # would have all processes of the host reported
+    watched = Site(openvpn)
+    try:
+        watched.watcher.connect()
+    except UnavailableError as error:
+        missing(str(error))
+
+    def is_followed() -> bool:
+        openvpn.run(1)
+        return watched.starts > 0
+
+    watched.work_until(is_followed)
+    watched.work_until(lambda: watched.starts == watched.ends.total())
+    yield watched
+    watched.watcher.close()
+
+
+@pytest.mark.parametrize("room", [ROOM])
+def test_what_ended_before_the_kernel_ran_out_of_room_is_counted(site: Site, openvpn: FakeOpenVpn, hold: Path) -> None:
+    hold.touch()
+    assert openvpn.process.stdin
+    assert openvpn.process.stdout
+    openvpn.process.stdin.write("1\n")
+    openvpn.process.stdin.flush()
+    site.work_until(lambda: bool(site.watcher.running()))
+    starts, ends = site.starts, site.ends.total()
+    hold.unlink()
+    assert openvpn.process.stdout.readline() == "done\n"
+    openvpn.run(ROOM)
+    site.work_until(lambda: site.watcher.lost > 0)
+    site.work_until(lambda: site.ends.total() > ends + ROOM // 3)
+    assert not site.watcher.running()
+    assert site.ends.total() - ends == site.starts - starts + 1
+
+
+@pytest.mark.parametrize("room", [ROOM, ROOM + 1])  # with one of the two, the first report that is lost is an end
+def test_a_child_whose_end_is_lost_keeps_nobody_awake(site: Site, openvpn: FakeOpenVpn) -> None:
+    openvpn.run(ROOM)
+    site.work_until(lambda: site.watcher.lost > 0)
+    time.sleep(0.6)  # after which no child is looked at any more
+    rounds = 0
+    deadline = time.monotonic() + 0.6
+    while time.monotonic() < deadline:
+        site.watcher.work(0.5)
+        rounds += 1
+    assert rounds < 10
