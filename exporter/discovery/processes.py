@@ -33,7 +33,7 @@ def find_processes(procfs: Path) -> list[Process]:
 
     Raise HiddenError or OSError if the processes of other users cannot be seen.
     """
-    if not (procfs / "1").exists():
+    if not os.access(procfs / "1", os.X_OK, effective_ids=True):
         raise HiddenError(f"{procfs} hides the processes of other users (hidepid)")
     found: dict[int, tuple[Process, int]] = {}
     for name in os.listdir(procfs):

@@ -103,7 +103,7 @@ def _check_view(procfs: Path) -> None:
     try:
         pids = os.stat(procfs / "1" / "ns" / "pid").st_ino
     except FileNotFoundError:
-        raise DeniedError(f"{procfs} hides the processes of others (hidepid): mount it without hidepid") from None
+        raise _hidden(procfs) from None
     except PermissionError:
         return  # a protected PID 1, or no capabilities at all: the first thread of another user will show
     if pids != _FIRST_PID_NAMESPACE and own_ipc_namespace() == _FIRST_IPC_NAMESPACE:
@@ -123,6 +123,12 @@ def _tasks(procfs: Path) -> Iterator[str]:
                     yield f"{procfs}/{pid}/task/{tid}"
             except (FileNotFoundError, ProcessLookupError):
                 continue
+            except PermissionError:  # hidepid=noaccess: else every process's threads can be listed
+                raise _hidden(procfs) from None
+
+
+def _hidden(procfs: Path) -> DeniedError:
+    return DeniedError(f"{procfs} hides the processes of others (hidepid): mount it without hidepid")
 
 
 def _stopped(stat: str) -> bool:

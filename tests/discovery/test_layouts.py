@@ -8,6 +8,7 @@ import pytest
 from exporter.config.model import TcpAddress, UnixAddress
 from exporter.discovery.processes import HiddenError
 from tests.discovery.hosts import Host
+from tests.support.hidepid import printed
 
 SERVER = "port 1194\nproto udp\ndev tun\nserver 10.8.0.0 255.255.255.0\ntopology subnet\nmax-clients 200\nverb 3\n"
 
@@ -268,6 +269,17 @@ def test_hidden_processes_are_an_error(host: Host) -> None:
     host.end(1)
     with pytest.raises(HiddenError, match="hidepid"):
         host.finder.find()
+
+
+@pytest.mark.parametrize("mode", ["noaccess", "invisible"])
+def test_a_proc_that_is_closed_to_others_is_one(mode: str) -> None:
+    """With noaccess, each process is there, and nothing of it can be read."""
+    program = (
+        "from pathlib import Path; from exporter.discovery.processes import HiddenError, find_processes\n"
+        "try: print(find_processes(Path('/proc')))\n"
+        "except HiddenError as error: print(error)"
+    )
+    assert printed(program, mode) == "/proc hides the processes of other users (hidepid)\n"
 
 
 def test_version_of_the_program_file(host: Host) -> None:
