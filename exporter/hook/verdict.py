@@ -102,7 +102,7 @@ class _Watch:
     def run(self) -> None:
         """Read the record and the control files until there has been nothing to wait for, for a while."""
         idle_since = time.monotonic()
-        while self._open or (time.monotonic() - idle_since < _LINGER and not self._is_rotated()):
+        while True:
             self._read()
             now = time.time()
             for deferred in list(self._open):
@@ -113,6 +113,8 @@ class _Watch:
                     self._write(deferred, *verdict)
             if self._open:
                 idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= _LINGER or self._is_rotated():
+                return  # right behind a look: hooks that find the record locked rely on one after their line
             time.sleep(_INTERVAL)
 
     def _read(self) -> None:

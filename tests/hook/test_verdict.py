@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from exporter.hook.jsonline import encode
+from exporter.hook.record import Record
+from exporter.hook.verdict import _Watch
 from tests.support.hooks import HOOK, PATH, lines, script
 from tests.support.openvpn import wait_until
 
@@ -114,3 +117,25 @@ def test_a_rotated_record(tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     wait_until(lambda: len(verdicts(tmp_path)) == 2, "both are recorded", 10)
     assert [line["verdict"] for line in verdicts(tmp_path)] == ["refused", "ok"]
+
+
+def test_a_line_that_is_written_while_the_process_makes_up_its_mind_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hook that wrote it has found the record locked, so nobody else will read it."""
+    path, control = tmp_path / "record", tmp_path / "control"
+    path.touch()
+    control.write_text("1")
+    line = encode({"time": 1.0, "event": "end", "pid": 7, "control_file": str(control)})
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        if clock[0] >= 10.0 and not path.read_bytes():
+            path.write_bytes(line + b"\n")
+
+    for name, function in (("sleep", sleep), ("monotonic", lambda: clock[0])):
+        monkeypatch.setattr(f"exporter.hook.verdict.time.{name}", function)
+    with path.open("rb") as record:
+        _Watch(record.fileno(), str(path), 0, Record(str(path), 0o644)).run()
+    assert [one["verdict"] for one in verdicts(tmp_path)] == ["ok"]
