@@ -7,7 +7,7 @@ import pwd
 import shlex
 
 
-def hint(path: str, mode: int, number: int | None) -> str:
+def hint(path: str, mode: int, number: int) -> str:
     """Return what an administrator should do, given the errno and the mode that the record should have."""
     folder = os.path.dirname(path)
     file, quoted = shlex.quote(path), shlex.quote(folder)

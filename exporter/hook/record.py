@@ -27,19 +27,28 @@ class Record:
     def write(self, line: bytes) -> None:
         """Append the line by one system call with O_APPEND, which no other hook's write can tear. Never raises."""
         text = self._unwritten + line + b"\n"
+        written, number = 0, errno.ENOSPC
         try:
-            _append(self._path, self._mode, text)
+            written = _append(self._path, self._mode, text)
         except OSError as error:
-            # A full disk may hold the first part of the line: the newline ends that part.
-            self._unwritten = b"\n" + text.lstrip(b"\n")
-            if not self._told:
-                self._told = True
-                tell(f"cannot record in {self._path}: {error.strerror}; {_hint(self._path, self._mode, error.errno)}")
-        else:
+            number = error.errno or errno.EIO
+        if written == len(text):
             self._unwritten = b""
+            return
+        self._unwritten = _rest(text, written)
+        if not self._told:
+            self._told = True
+            tell(f"cannot record in {self._path}: {os.strerror(number)}; {_hint(self._path, self._mode, number)}")
 
 
-def _hint(path: str, mode: int, number: int | None) -> str:
+def _rest(text: bytes, written: int) -> bytes:
+    """Return the lines that are not there to their last character, behind a newline that ends what a full disk took."""
+    if text[written : written + 1] != b"\n":
+        written = text.rfind(b"\n", 0, written) + 1
+    return b"\n" + text[written:].lstrip(b"\n")
+
+
+def _hint(path: str, mode: int, number: int) -> str:
     try:
         from exporter.hook.advice import hint  # costs time, and is rarely needed
 
@@ -48,8 +57,8 @@ def _hint(path: str, mode: int, number: int | None) -> str:
         return f"no hint: {error}"
 
 
-def _append(path: str, mode: int, text: bytes) -> None:
-    """Open the file and append, so that a rotated or removed file is created again.
+def _append(path: str, mode: int, text: bytes) -> int:
+    """Open the file and append, so that a rotated or removed file is created again; return how many bytes fitted.
 
     Root writes as the folder's owner: so a file created by OpenVPN's first hooks, before it drops its privileges, can
     be written by later ones, and a link in a folder of another user cannot make root write elsewhere.
@@ -67,7 +76,6 @@ def _append(path: str, mode: int, text: bytes) -> None:
             os.seteuid(user)
             os.setegid(group)
     try:
-        if os.write(file, text) < len(text):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.write(file, text)
     finally:
         os.close(file)

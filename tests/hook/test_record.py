@@ -1,11 +1,14 @@
 """The record: whole lines, whatever happens to the file, and never at the VPN's cost."""
 
 import os
+import resource
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from exporter.hook.jsonline import encode
+from exporter.hook.record import Record
 from tests.support.clientenv import CLIENT, SECRETS
 from tests.support.hooks import HOOK, NOBODY, PATH, Command, last, lines, public_hook, run, script
 from tests.support.needs import need, need_root
@@ -179,6 +182,25 @@ def test_a_full_disk(public: Path) -> None:
         assert [line.partition(b'"event":')[2][:5] for line in whole] == [b'"star', b'"end"'], "the start is not lost"
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 60, 120])
+@pytest.mark.parametrize("full", [False, True])
+def test_a_line_that_fits_but_for_its_end_is_there_once(tmp_path: Path, cut: int, *, full: bool) -> None:
+    """Even if nothing but the newline is missing: read twice, it would count as two scripts."""
+    path = tmp_path / "record"
+    record = Record(str(path), 0o644)
+    lines = [encode({"time": 1.0, "event": event, "hook": "client-connect"}) for event in ("start", "end", "verdict")]
+    # The first line is cut, or the first two are when the first has found no room at all.
+    rooms = [0, len(lines[0]) + len(lines[1]) + 3 - cut] if full else [max(0, len(lines[0]) + 1 - cut)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        for room, line in zip([*rooms, soft, soft], lines, strict=False):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+            record.write(line)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [line for line in path.read_bytes().split(b"\n") if line.endswith(b"}")] == lines
 
 
 def test_a_device_that_is_full(tmp_path: Path) -> None:
