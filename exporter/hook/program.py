@@ -41,10 +41,11 @@ def _check(options: Options) -> None:
 
 
 def _run(options: Options) -> ScriptResult:
-    given = dict(os.environ)
+    given = {_text(name): _text(value) for name, value in os.environb.items()}
+    words = _words(options.script or options.words)
     hook, kind = event.hook_of(given)
     server = options.server or event.server_of(given)
-    client = event.client_of(given, options.script or options.words)
+    client = event.client_of(given, [_text(word) for word in words])
     known: dict[str, Value] = {"server": server, "hook": hook, "pid": os.getpid(), **_identity()}
     if options.record_client:
         known.update(client)
@@ -56,12 +57,12 @@ def _run(options: Options) -> ScriptResult:
     if options.script:
         environment = _environment()
         try:
-            ended = script.run(options.script, environment, options.timeout)
+            ended = script.run(words, environment, options.timeout)
         except script.NoProcessError as error:
             tell(f"cannot start a process for the script: {error}; raise LimitNPROC= or TasksMax= of OpenVPN's unit")
             lost = _post(options, None, kind)
             record.write(encode({"time": time.time(), "event": "end", **known, "result": "unwatched", **lost}))
-            return script.replace(options.script, environment, options.timeout)
+            return script.replace(words, environment, options.timeout)
     control_file = _control_file(hook, ended, given)
     if control_file:
         ended.result = "deferred"
@@ -90,7 +91,7 @@ def _control_file(hook: str, ended: ScriptResult, given: dict[str, str]) -> str 
     path = given.get("client_connect_deferred_file") if hook == "client-connect" and ended.result == "ok" else None
     if path:
         try:
-            with open(path, "rb") as file:
+            with open(path.encode("utf-8", "surrogateescape"), "rb") as file:
                 return path if file.read(1) == b"2" else None
         except OSError:
             pass  # the script has removed it: it has answered
@@ -106,6 +107,26 @@ def _identity() -> dict[str, Value]:
         return {"pid_start_ticks": ticks, "pid_namespace": os.stat("/proc/self/ns/pid").st_ino}
     except (OSError, ValueError, IndexError):
         return {}
+
+
+def _words(arguments: list[str]) -> list[bytes]:
+    """Return arguments of this program, which are its last, as OpenVPN gave them.
+
+    Python has read them by the locale, and not from each encoding is there a way back to the same bytes.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        try:
+            with open("/proc/self/cmdline", "rb") as file:
+                given = file.read().split(b"\0")[:-1]
+            return given[len(given) - len(arguments) :]
+        except OSError:
+            pass  # no /proc, as in a chroot
+    return [os.fsencode(argument) for argument in arguments]
+
+
+def _text(given: bytes) -> str:
+    """Decode what a client may have chosen: UTF-8, whatever the locale, or any bytes."""
+    return given.decode("utf-8", "surrogateescape")
 
 
 def _environment() -> dict[bytes, bytes]:

@@ -29,7 +29,7 @@ class _StuckError(Exception):
     """The script outlived SIGKILL, or runs as a user whose processes the hook may not kill."""
 
 
-def replace(script: list[str], environment: dict[bytes, bytes], timeout: float | None) -> ScriptResult:
+def replace(script: list[bytes], environment: dict[bytes, bytes], timeout: float | None) -> ScriptResult:
     """Become the script; return only if it cannot be executed.
 
     The timer outlives the change: its SIGALRM then ends the script.
@@ -50,7 +50,7 @@ def die_of(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def run(script: list[str], environment: dict[bytes, bytes], timeout: float | None) -> ScriptResult:
+def run(script: list[bytes], environment: dict[bytes, bytes], timeout: float | None) -> ScriptResult:
     """Run the script to its end. Raise NoProcessError if the process limit is reached."""
     begin = time.monotonic()
     child = _Child(timeout)
@@ -88,7 +88,7 @@ class _Child:
             if _signal.getsignal(number) is not _signal.SIG_IGN:  # as under nohup: the script ignores it too
                 _signal.signal(number, self._forward)
 
-    def start(self, script: list[str], environment: dict[bytes, bytes]) -> None:
+    def start(self, script: list[bytes], environment: dict[bytes, bytes]) -> None:
         """Start the script; raise OSError as posix_spawn does. SIGXFSZ, which Python ignores, gets its default back."""
         if self._timeout is None:
             self._pid = os.posix_spawn(script[0], script, environment, setsigdef=[_signal.SIGXFSZ])

@@ -63,7 +63,7 @@ class _Deferred:
         """Raise what is wrong with the line, or OSError if the control file is gone."""
         self.identity: dict[str, Value] = {key: fields[key] for key in _IDENTITY if key in fields}
         self.began = float(fields["time"] or 0) - float(fields.get("script_seconds") or 0)
-        self._path = str(fields["control_file"])
+        self._path = str(fields["control_file"]).encode()
         # Once open, it can be read after OpenVPN has removed it.
         self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 

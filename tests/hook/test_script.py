@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hooks import HOOK, NOBODY, PATH, Command, last, lines, public_hook, run, script
-from tests.support.needs import need
+from tests.support.needs import missing, need
 from tests.support.openvpn import wait_until
 
 
@@ -77,6 +77,23 @@ def test_the_script_sees_what_it_would_see_without(tmp_path: Path, locale: dict[
     assert b"from standard input" in hooked.stdout
     assert b"\n4096\n" in hooked.stdout, "only SIGPIPE is ignored"
     assert hooked.stderr == direct.stderr == b"to standard error\n"
+
+
+@pytest.mark.parametrize(("language", "encoding"), [("de_DE", "ISO-8859-1"), ("ja_JP", "EUC-JP"), ("zh_TW", "BIG5")])
+def test_a_locale_that_is_not_of_utf_8(tmp_path: Path, language: str, encoding: str) -> None:
+    """What clients chose is UTF-8, or anything: the script gets each byte of it, and the record the name."""
+    need("localedef")
+    locale = tmp_path / f"{language}.{encoding}"
+    subprocess.run(["localedef", "-i", language, "-f", encoding, locale], capture_output=True, check=False)
+    if not locale.is_dir():
+        missing(f"localedef cannot make {locale.name}")
+    environment = {**PATH, "LOCPATH": str(tmp_path), "LC_ALL": locale.name, "script_type": "learn-address"}
+    words = ["add", "10.8.0.2", "Jürgen \udc80\udcff"]
+    show = script(tmp_path, 'printf "%s\n" "$@" | od -An -tx1')
+    done = run(tmp_path / "record", "--record-client", "--", show, *words, environment=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bytes.fromhex(done.stdout) == os.fsencode("".join(f"{word}\n" for word in words))
+    assert last(tmp_path / "record")["common_name"] == "Jürgen \ufffd\ufffd"
 
 
 @pytest.mark.parametrize("kind", ["missing", "no permission", "no interpreter", "no script", "env finds nothing"])
