@@ -4,6 +4,7 @@ OpenVPN waits only for the hook itself. Later hooks leave their control files to
 reads their names in the record, which it keeps locked. So there is one such process per record, and it ends by itself.
 """
 
+import _signal  # type: ignore[import-not-found]  # as in script.py
 import fcntl
 import json
 import os
@@ -41,6 +42,7 @@ def watch(path: str, line: bytes, record: Record) -> None:
 
 def _detach(file: int) -> None:
     """Keep nothing of OpenVPN's but the record."""
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)  # which the hook ignores by now; its unit may be stopped
     os.setsid()
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)

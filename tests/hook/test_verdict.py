@@ -1,6 +1,7 @@
 """Deferred answers: OpenVPN is not held up, and the record says what came of them."""
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_many_share_one_process(tmp_path: Path) -> None:
     assert {os.readlink(f"/proc/{pid}/fd/{stream}") for stream in (0, 1, 2)} == {"/dev/null"}
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     wait_until(lambda: watchers(tmp_path) == 0, "it ends", 20)
+
+
+def test_it_ends_when_openvpns_unit_is_stopped(tmp_path: Path) -> None:
+    """As systemd asks each process of the unit to; it would wait for 90 seconds."""
+    start(tmp_path, "user-pass-verify", "exit 2", tmp_path / "control")
+    pid = int(subprocess.run(["pgrep", "-f", f"{tmp_path}/record"], capture_output=True, text=True, check=True).stdout)
+    time.sleep(0.3)  # it is on its own
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: watchers(tmp_path) == 0, "it ends", 5)
 
 
 def test_a_rotated_record(tmp_path: Path) -> None:
