@@ -46,7 +46,9 @@ class ScriptsCollector(Collector):
     def __init__(self, context: BuildContext) -> None:
         settings = context.settings
         self._servers: Sequence[OpenVpnServer] = settings.config.servers
-        self._discovers = not settings.config.servers  # then every OpenVPN process is a server
+        self._discovery = context.discovery
+        self._are_named = self._discovery.servers_are_named  # if not, every OpenVPN process is a server
+        self._is_reconfigured = False  # and the processes have not been named since
         self._counts = ScriptCounts()
         self._watcher = Watcher(
             settings.procfs, context.discovery.find, self._name, self._counts, context.discovery.hurry
@@ -71,6 +73,9 @@ class ScriptsCollector(Collector):
     def reconfigure(self, config: Config) -> None:
         """Name the OpenVPN processes by the new servers."""
         self._servers = config.servers
+        are_named = self._discovery.servers_are_named
+        self._is_reconfigured |= are_named != self._are_named
+        self._are_named = are_named
         self._watcher.look_soon()
 
     def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # no queues here
@@ -101,7 +106,7 @@ class ScriptsCollector(Collector):
         named = match(instances, self._servers)
         for instance in instances:
             pid = instance.process.pid
-            if pid not in named and self._discovers:
+            if pid not in named and not self._are_named:
                 named[pid] = instance.name
             elif pid not in named and pid not in self._strangers:
                 config = instance.config or "no configuration file"
@@ -110,9 +115,11 @@ class ScriptsCollector(Collector):
         for instance in instances:
             if name := named.get(instance.process.pid):
                 self._counts.know(name, instance.script_hooks)
-        if not self._discovers:  # else a server that is gone may be one that starts again just now
-            for name in self._counts.servers - {server.name for server in self._servers}:
+        # A server that is gone may be one that starts again just now.
+        if self._are_named or self._is_reconfigured:
+            for name in self._counts.servers - {server.name for server in self._servers} - set(named.values()):
                 self._counts.forget(name)
+            self._is_reconfigured = False
         return named
 
 

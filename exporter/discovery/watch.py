@@ -73,6 +73,11 @@ class Discovery:
         return self._enabled
 
     @property
+    def servers_are_named(self) -> bool:
+        """Whether the configuration file names the servers."""
+        return bool(self._config.servers)
+
+    @property
     def found(self) -> Found | None:
         """The last look; None before the first one has ended."""
         return self._found

@@ -50,6 +50,7 @@ class Watcher:
         self._scripts = Scripts()
         self._tracker = Tracker(sink, self._scripts.executed, broken)
         self._connector: Connector | None = None
+        self._is_renaming = False  # the names of processes are to be asked for, whether there are new ones or not
         self._watched: frozenset[int] | None = frozenset()  # None: all processes
         self._lock = threading.Lock()
         self._unclaimed: list[Fork | Exit] = []  # events of processes that may turn out to be an OpenVPN's
@@ -67,6 +68,7 @@ class Watcher:
 
     def look_soon(self) -> None:
         """Name all OpenVPN processes anew, soon."""
+        self._is_renaming = True
         self._search.restart()
 
     def connect(self) -> Connector:
@@ -160,7 +162,8 @@ class Watcher:
     def _look(self, connector: Connector, now: int) -> None:
         """Look for OpenVPN processes that have come or gone."""
         suspects = self._search.suspects(self._tracker.processes.keys())
-        if suspects or any(self._processes.is_gone(pid) for pid in self._tracker.processes):
+        is_renaming, self._is_renaming = self._is_renaming, False
+        if suspects or is_renaming or any(self._processes.is_gone(pid) for pid in self._tracker.processes):
             self._filter(wide=True)  # while more is found out about them, and others may start
             for pid in suspects - self._tracker.processes.keys():
                 self._scripts.prepare(self._processes.words(pid) or (), self._processes.folder(pid))

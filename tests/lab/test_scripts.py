@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.counted_scripts import FLAGS, blocked, counted, failures, need_process_events, runs
+from tests.support.fake_openvpn import FakeOpenVpn
 from tests.support.hooks import HOOK, as_nobody
 from tests.support.hooks import lines as read_lines
 from tests.support.needs import missing, need
@@ -257,3 +258,34 @@ def _process_with_pid(pid: int) -> subprocess.Popen[bytes]:
             return process
         process.communicate()
     raise AssertionError(f"no process got pid {pid}")
+
+
+def test_a_reload_that_names_servers(tmp_path: Path) -> None:
+    """From then on others do not count, and their series are gone; without names, each counts again."""
+    need_process_events()
+    script, config = tmp_path / "learn.sh", tmp_path / "exporter.yml"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    config.write_text("queues: {}\n")
+    two = "servers: [{name: one, hooks: /nowhere/one}, {name: other, hooks: /nowhere/other}]\n"
+    with running(*FLAGS, f"--config.file={config}") as program, FakeOpenVpn(tmp_path, "vpn", script) as openvpn:
+        program.addresses()
+
+        def reload(text: str) -> None:
+            config.write_text(text)
+            program.process.send_signal(signal.SIGHUP)
+
+        def counted(number: int = 0) -> float | None:
+            openvpn.run(number)
+            return program.value("openvpn_script_runs_total", server="vpn", hook="learn-address")
+
+        wait_until(lambda: bool(counted(1)), "it counts", 30)
+        reload(two)
+        wait_until(lambda: counted() is None, "it is none of the two", 10)
+        openvpn.run(3)
+        time.sleep(0.5)
+        assert counted() is None
+        reload("queues: {}\n")
+        wait_until(lambda: bool(counted(1)), "it counts again", 10)
+        reload(two)
+        wait_until(lambda: counted() is None, "it is forgotten", 10)

@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from exporter.discovery.finder import Finder
+from exporter.discovery.instance import Instance
 from exporter.process_events import connector, instances
 from exporter.process_events.child import Failure
 from exporter.process_events.connector import UnavailableError
@@ -22,6 +23,14 @@ while [ -e {hold} ]; do sleep 0.01; done
 exit 1
 """
 ROOM = 100  # about so many reports does the kernel keep
+
+
+class Uncounted:
+    """Takes runs for nothing."""
+
+    def started(self, server: str, hook: str) -> None: ...
+
+    def ended(self, server: str, hook: str, seconds: float, failure: Failure | None) -> None: ...
 
 
 class Site:
@@ -112,3 +121,24 @@ def test_a_child_whose_end_is_lost_keeps_nobody_awake(site: Site, openvpn: FakeO
         site.watcher.work(0.5)
         rounds += 1
     assert rounds < 10
+
+
+def test_names_are_asked_for_when_they_have_changed_though_no_openvpn_runs(tmp_path: Path) -> None:
+    """So that who names processes hears of it, and ends the series of servers that are no longer configured."""
+    asked: list[int] = []
+
+    def name(found: Sequence[Instance]) -> dict[int, str]:
+        asked.append(len(found))
+        return {}
+
+    watcher = Watcher(tmp_path, list, name, Uncounted(), lambda: None)
+    try:
+        watcher.connect()
+    except UnavailableError as error:
+        missing(str(error))
+    watcher.work(0)
+    assert asked == []
+    watcher.look_soon()
+    watcher.work(0)
+    assert asked == [0]
+    watcher.close()
