@@ -148,7 +148,8 @@ class Connections:
         connection = self._get(client) or self._find(client)
         if not connection:
             name = client.removesuffix(client[client.rfind("/") + 1 :]).removesuffix("/")
-            connection = self._table.answered.get(self._table.by_name.get(name, ""))  # it has moved to another address
+            # One with a name may have moved to another address.
+            connection = self._table.answered.get(self._table.by_name.get(name, "")) if name else None
             if not connection:
                 # One with a name was admitted before the exporter was there; of one without, nothing is known.
                 self._table.tally.disconnects[reason] += bool(name)

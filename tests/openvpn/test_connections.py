@@ -304,8 +304,17 @@ def test_the_end_of_a_client_that_was_there_before() -> None:
     """One with a name was admitted; of one without, nothing is known."""
     table = after_known(exits(A, "alice"))
     assert disconnects(table) == {"delayed-exit": 1}
-    table = after_known([stamped(1, f"{A} SIGUSR1[soft,tls-error] received, client-instance restarting")])
+    unknown = stamped(1, f"{A} SIGUSR1[soft,tls-error] received, client-instance restarting")
+    table = after_known([unknown])
     assert disconnects(table) == {}
+    nameless = [
+        stamped(0, f"{B} peer info: IV_VER=2.6.14"),
+        stamped(0, f"{B} MULTI_sva: pool returned IPv4=10.8.0.2, IPv6=(Not enabled)"),
+        stamped(0, f"{B} SENT CONTROL []: 'PUSH_REPLY,ping 10' (status=1)"),
+    ]
+    table = after_known([*nameless, unknown])
+    assert disconnects(table) == {}
+    assert B in table.answered
 
 
 @pytest.mark.parametrize(
