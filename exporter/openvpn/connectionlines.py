@@ -27,7 +27,7 @@ OF_CLIENTS: Final = (
     r")"
 )
 _OF_CLIENTS: Final = re.compile(OF_CLIENTS)
-_TCP: Final = re.compile(r"TCP connection established with \[AF_INET\](\S+)")
+_TCP: Final = re.compile(r"TCP connection established with \[AF_INET(6?)\](\S+)")
 _PROCESS_ENDS: Final = re.compile(r"SIG[A-Z0-9]+\[[^\]]*\] received, process (?:exiting|restarting)")
 # Behind a line about the client's older connection, OpenVPN leaves the prefix out.
 _UNPREFIXED: Final = re.compile(
@@ -72,7 +72,7 @@ class ConnectionReader:
         """Take a whole message without a client; return whether it tells of a connection or of the process."""
         connections = self._connections
         if tcp := _TCP.fullmatch(message):
-            connections.tcp_established(tcp[1], seconds)
+            connections.tcp_established(tcp[2], seconds, is_prefix=not tcp[1])
         elif _PROCESS_ENDS.fullmatch(message):
             connections.server_ended(is_new=False)
         elif (name := replaced_name(message)) is not None:

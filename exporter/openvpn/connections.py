@@ -158,9 +158,10 @@ class Connections:
         if connection.is_answered:
             self._table.tally.disconnects[reason] += 1
 
-    def tcp_established(self, address: str, seconds: float | None) -> None:
-        """Take TCP connection established."""
-        self._table.start(address, seconds).first_packet = seconds
+    def tcp_established(self, address: str, seconds: float | None, *, is_prefix: bool) -> None:
+        """Take TCP connection established; by IPv6, the next lines have another prefix than this address."""
+        if is_prefix:
+            self._table.start(address, seconds).first_packet = seconds
         self._last_tcp = address
 
     def replaced(self, name: str) -> None:

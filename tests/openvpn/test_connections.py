@@ -248,15 +248,24 @@ def test_a_deferred_refusal_and_one_without_a_reason() -> None:
     assert results(table) == {"auth_failed": 1}
 
 
-def test_too_many_clients_by_tcp() -> None:
+@pytest.mark.parametrize(
+    ("accepted", "prefix"),
+    [
+        ("[AF_INET]192.0.2.1:", "192.0.2.1:77"),
+        ("[AF_INET6]::ffff:192.0.2.1:", "192.0.2.1:77"),
+        ("[AF_INET6]2001:db8::1:", "2001:db8::1"),
+    ],
+)
+def test_too_many_clients_by_tcp(accepted: str, prefix: str) -> None:
     """The line has no prefix there: it is of the connection that was just accepted."""
-    lines = []
+    lines = [stamped(0, f"TCP connection established with {accepted}77"), *udp(prefix, "alice")]
     for port in range(3):
-        lines.append(stamped(port, f"TCP connection established with [AF_INET]192.0.2.1:{port}"))
+        lines.append(stamped(port, f"TCP connection established with {accepted}{port}"))
         lines.append(stamped(port, "MULTI: new incoming connection would exceed maximum number of clients (1)"))
     table = after_known(lines)
-    assert results(table) == {"limit": 3}
+    assert results(table) == {"answered": 1, "limit": 3}
     assert not table.open
+    assert prefix in table.answered
 
 
 def test_a_client_that_replaces_its_older_connection() -> None:
