@@ -58,6 +58,7 @@ class App:
         self._accounting = RequestAccounting(settings.max_requests)
         self._process = ProcessMetrics(settings.procfs, library=settings.exporter_metrics)
         context = build_context(settings)
+        self._names = context.names
         self._discovery = context.discovery
         self._runner = runner(context)
         self._reloader = Reloader(read_config, self.reconfigure, self._live)
@@ -147,6 +148,7 @@ class App:
     def _adopt(self, config: Config) -> None:
         """Take a configuration that discovery has completed."""
         self._config = config
+        self._names.rename(config.queue_names)
         self._runner.reconfigure(config)
 
     def _gather(self, query: Query) -> Gathered:

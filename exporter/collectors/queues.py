@@ -29,13 +29,11 @@ from exporter.collectors.queues_families import (
 )
 from exporter.collectors.queues_flags import FLAGS
 from exporter.collectors.snapshot import QueueSettings, Scrape
-from exporter.config.model import Config
 from exporter.exposition.families import Family
 from exporter.memo import MemoizeLast
 from exporter.sysv.fill import fill_ratios, max_fill
 from exporter.sysv.ids import AccountNames
 from exporter.sysv.keys import key_texts
-from exporter.sysv.names import QueueNames
 from exporter.sysv.peaks import Peaks
 from exporter.sysv.queues import UNKNOWN_LIMIT, Queues
 from exporter.sysv.sampler import Sampler
@@ -45,9 +43,8 @@ from exporter.sysv.sysctl import read_limits
 class QueuesCollector(Collector):
     """Reads all queues at every scrape, and samples them in between for their peaks."""
 
-    def __init__(self, names: QueueNames, peaks: Peaks, sampler: Sampler | None, procfs: Path) -> None:
+    def __init__(self, peaks: Peaks, sampler: Sampler | None, procfs: Path) -> None:
         """`sampler` feeds `peaks`; without one there are none."""
-        self._names = names
         self._peaks = peaks
         self._sampler = sampler
         self._procfs = procfs
@@ -71,10 +68,6 @@ class QueuesCollector(Collector):
         if self._sampler:
             self._sampler.stop()
         self._accounts.stop()
-
-    def reconfigure(self, config: Config) -> None:
-        """Give queues their new names."""
-        self._names.rename(config.queue_names)
 
     def collect(self, scrape: Scrape) -> Families:
         """Return a series per chosen queue, and the totals over all; PartialResultError if sampling has ended."""
@@ -149,7 +142,7 @@ def _build(context: BuildContext) -> QueuesCollector:
     settings = context.settings.of(QueueSettings)
     peaks = Peaks(settings.peak_window)
     sampler = None if context.settings.once else Sampler(context.reader, peaks, settings.sample_interval)
-    return QueuesCollector(context.names, peaks, sampler, context.settings.procfs)
+    return QueuesCollector(peaks, sampler, context.settings.procfs)
 
 
 SPEC: Final = CollectorSpec("queues", True, _build, "System V message queues, from msgctl", FLAGS)

@@ -155,16 +155,21 @@ def test_servers_come_and_go_and_counters_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("queues")
-def test_queues_get_their_new_names(tmp_path: Path) -> None:
-    sysv_ipc.MessageQueue(0x4F560001, sysv_ipc.IPC_CREX)
+@pytest.mark.parametrize(
+    ("collector", "metric"),
+    [("queues", "sysv_msg_queue_messages"), ("waiters", "sysv_msg_queue_last_sender_running")],
+)
+def test_queues_get_their_new_names(tmp_path: Path, collector: str, metric: str) -> None:
+    """Whichever collectors are on."""
+    sysv_ipc.MessageQueue(0x4F560001, sysv_ipc.IPC_CREX).send(b"x")
     config = tmp_path / "exporter.yml"
     config.write_text(GOOD)
-    with running(f"--config.file={config}", "--collector.disable-defaults", "--collector.queues") as program:
-        assert program.value("sysv_msg_queue_bytes", queue="one") == 0
+    with running(f"--config.file={config}", "--collector.disable-defaults", f"--collector.{collector}") as program:
+        assert program.value(metric, queue="one") == 1
         config.write_text(GOOD.replace("one", "two"))
         reload(program)
-        eventually(program, "sysv_msg_queue_bytes", 0, queue="two")
-        assert program.value("sysv_msg_queue_bytes", queue="one") is None
+        eventually(program, metric, 1, queue="two")
+        assert program.value(metric, queue="one") is None
         assert program.stop() == 0
 
 
