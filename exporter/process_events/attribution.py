@@ -13,14 +13,20 @@ _STARTING: Final = ("up", "route-up")  # in this order
 class Attribution:
     """Remembers which hooks have run and which programs were executed."""
 
-    def __init__(self, executed: Callable[[], Sequence[Execution]], broken: Callable[[Process], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        executed: Callable[[], Sequence[Execution]],
+        broken: Callable[[Process], Sequence[str]],
+        replaced: Callable[[Process], Sequence[str]],
+    ) -> None:
         """Remember nothing yet.
 
         `executed` returns the executions of programs since its last call; `broken` the hooks of the process whose
-        scripts cannot be executed just now.
+        scripts cannot be executed just now, `replaced` those whose scripts are other files than its `programs`.
         """
         self._executed = executed
         self._broken = broken
+        self._replaced = replaced
         self._executions: list[Execution] = []  # of children that have not ended
         self._started: dict[int, set[str]] = {}  # by OpenVPN process: what of _STARTING ran since the last `down`
 
@@ -60,7 +66,8 @@ class Attribution:
         if program:
             return self.choose(parent, parent.programs[program])
         if is_told(child):
-            return None
+            replaced = self._replaced(parent)
+            return self.choose(parent, frozenset(replaced)) if replaced else None
         hooks = {script.hook for script in parent.commands.scripts} or {OTHER}
         for first in _STARTING if parent.commands.server else ():
             if first in hooks - self._started.get(parent.pid, set()):

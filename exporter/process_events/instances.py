@@ -30,7 +30,9 @@ class Scripts:
         self._runs: Executions | None = None
         with contextlib.suppress(OSError):
             self._starts, self._runs = Executions(), Executions()
+        self._marked: dict[str, Program] = {}  # by path
         self._since: dict[str, int] = {}  # when each path was marked, in nanoseconds of CLOCK_MONOTONIC
+        self._is_outdated = False  # what `process` returned: a script has been replaced since
         self.refresh()
 
     @property
@@ -73,14 +75,23 @@ class Scripts:
         hooks = {program: frozenset(hooks) for program, hooks in programs.items()}
         return Process(process.pid, process.start_ticks, server, process.argv, commands, hooks, since)
 
-    def refresh(self) -> None:
-        """Mark programs that have been replaced since."""
+    def replaced(self, process: Process) -> list[str]:
+        """Return the hooks whose scripts are other files than those whose executions are reported as the process's."""
+        return [
+            script.hook
+            for script in process.commands.scripts
+            if (program := self._mark(script.path)) and program not in process.programs
+        ]
+
+    def refresh(self) -> bool:
+        """Mark programs that have been replaced since; return whether one was a script."""
         program = shutil.which("openvpn") or _OPENVPN
         if self._starts:
             self._starts.mark(program)
-        for path in self._since:
-            if self._runs:
-                self._runs.mark(path)
+        for path in self._marked:
+            self._mark(PurePosixPath(path))
+        is_outdated, self._is_outdated = self._is_outdated, False
+        return is_outdated
 
     def close(self) -> None:
         """End the reports."""
@@ -93,8 +104,10 @@ class Scripts:
         if path is None or path.parent in _COMMON or self._runs is None:
             return None
         program = self._runs.mark(str(path))
-        if program:
-            self._since.setdefault(str(path), time.monotonic_ns())
+        if program and self._marked.get(str(path)) != program:
+            self._is_outdated |= str(path) in self._marked
+            self._marked[str(path)] = program
+            self._since[str(path)] = time.monotonic_ns()
         return program
 
 

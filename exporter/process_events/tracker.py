@@ -36,15 +36,15 @@ class Tracker:
     """The state. Used by one thread at a time; times are nanoseconds of CLOCK_MONOTONIC."""
 
     def __init__(
-        self, sink: Sink, executed: Callable[[], Sequence[Execution]], broken: Callable[[Process], Sequence[str]]
+        self,
+        sink: Sink,
+        executed: Callable[[], Sequence[Execution]],
+        broken: Callable[[Process], Sequence[str]],
+        replaced: Callable[[Process], Sequence[str]],
     ) -> None:
-        """Track nothing yet.
-
-        `executed` returns the executions of programs since its last call; `broken` the hooks of the process whose
-        scripts cannot be executed just now.
-        """
+        """Track nothing yet; for the functions see Attribution."""
         self._sink = sink
-        self._attribution = Attribution(executed, broken)
+        self._attribution = Attribution(executed, broken, replaced)
         self._processes: dict[int, Process] = {}
         self._children: dict[int, Child] = {}
         self._to_look_at: dict[int, Child] = {}

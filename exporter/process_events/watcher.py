@@ -48,7 +48,7 @@ class Watcher:
         self._name = name
         self._on_change = on_change
         self._scripts = Scripts()
-        self._tracker = Tracker(sink, self._scripts.executed, broken)
+        self._tracker = Tracker(sink, self._scripts.executed, broken, self._scripts.replaced)
         self._connector: Connector | None = None
         self._is_renaming = False  # the names of processes are to be asked for, whether there are new ones or not
         self._watched: frozenset[int] | None = frozenset()  # None: all processes
@@ -178,8 +178,8 @@ class Watcher:
             with self._lock:
                 self._read(connector)  # what those that have ended since did before
                 self._adopt(current, now)
-        else:
-            self._scripts.refresh()
+        elif self._scripts.refresh():
+            self.look_soon()
         self._filter()
 
     def _adopt(self, current: dict[int, Process], now: int) -> None:

@@ -32,7 +32,8 @@ class Site:
         self.log: list[tuple[str | float | None, ...]] = []
         self.executions: list[Execution] = []
         self.broken: list[str] = []
-        self.tracker = Tracker(self, self._executed, lambda _process: self.broken)
+        self.replaced: list[str] = []
+        self.tracker = Tracker(self, self._executed, lambda _process: self.broken, lambda _process: self.replaced)
         commands = Commands(scripts or SCRIPTS, complete, plugins, server)
         programs = {script.words[0].encode(): frozenset({script.hook}) for script in commands.scripts} if told else {}
         self.process = Process(OPENVPN, 1, "vpn", WORDS, commands, programs, 0 if told else None)
@@ -252,6 +253,18 @@ def test_after_a_loss() -> None:
     assert site.tracker.blocked(0) == {"vpn": 0.1}
     assert not site.tracker.running()
     assert ends(site) == []
+
+
+def test_a_script_that_was_replaced() -> None:
+    """Its execution is not reported, so a child that may have been it was."""
+    site = Site(told=True)
+    site.fork(7, 0)
+    site.exit(7, 1)
+    assert site.log == []
+    site.replaced = ["auth-user-pass-verify"]
+    site.fork(8, 2)
+    site.exit(8, 3, 1 << 8)
+    assert ends(site) == [("auth-user-pass-verify", 0.001, "exit_status")]
 
 
 def test_a_child_that_is_gone() -> None:

@@ -37,11 +37,16 @@ class Site:
     """A watcher of one OpenVPN, and what it counts."""
 
     def __init__(self, openvpn: FakeOpenVpn) -> None:
-        pid = openvpn.process.pid
+        self._pid = openvpn.process.pid
+        self.named = 0  # how often it was asked for the names of processes
         self.starts = 0
         self.ends: Counter[Failure | None] = Counter()
         finder = Finder(Path("/proc"))
-        self.watcher = Watcher(Path("/proc"), finder.find, lambda _found: {pid: "vpn"}, self, lambda: None)
+        self.watcher = Watcher(Path("/proc"), finder.find, self._name, self, lambda: None)
+
+    def _name(self, _found: Sequence[Instance]) -> dict[int, str]:
+        self.named += 1
+        return {self._pid: "vpn"}
 
     def started(self, _server: str, _hook: str) -> None:
         self.starts += 1
@@ -53,6 +58,11 @@ class Site:
         deadline = time.monotonic() + 10
         while not is_reached():
             assert time.monotonic() < deadline
+            self.watcher.work(0.05)
+
+    def work_for(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             self.watcher.work(0.05)
 
 
@@ -87,7 +97,7 @@ def site(openvpn: FakeOpenVpn, room: int, monkeypatch: pytest.MonkeyPatch) -> It
         return watched.starts > 0
 
     watched.work_until(is_followed)
-    watched.work_until(lambda: watched.starts == watched.ends.total())
+    watched.work_for(0.2)
     yield watched
     watched.watcher.close()
 
@@ -142,3 +152,20 @@ def test_names_are_asked_for_when_they_have_changed_though_no_openvpn_runs(tmp_p
     watcher.work(0)
     assert asked == [0]
     watcher.close()
+
+
+@pytest.mark.parametrize("room", [1000])
+@pytest.mark.parametrize("pause", [0.0, 1.5])  # seconds: before the next look, and after it
+def test_a_script_that_was_replaced(site: Site, openvpn: FakeOpenVpn, tmp_path: Path, pause: float) -> None:
+    """As by an editor or a deployment: its runs count on, however short they are, and it is looked at anew."""
+    script, new = tmp_path / "learn.sh", tmp_path / "new"
+    new.write_text("#!/bin/sh\nexit 3\n")
+    new.chmod(0o755)
+    new.rename(script)
+    named = site.named
+    site.work_for(pause)
+    starts = site.starts
+    openvpn.run(20)
+    site.work_for(1.7 - pause)
+    assert site.named > named
+    assert site.starts == starts + 20
