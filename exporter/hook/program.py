@@ -75,12 +75,12 @@ def _run(options: Options) -> ScriptResult:
     }
     message = {"event": hook, "time": started, "server": server, **client, **event.traffic_of(given), **result}
     posted = _post(options, encode(message), kind)
-    line = encode({"time": time.time(), "event": "end", **known, **result, **posted, "control_file": control_file})
-    record.write(line)
+    told = {"time": time.time(), "event": "end", **known, **result, **posted, "control_file": control_file}
+    record.write(encode(told))
     if control_file:
         from exporter.hook.verdict import watch  # costs time, and is rarely needed
 
-        watch(options.record, line, record)
+        watch(options.record, record)
     return ended
 
 

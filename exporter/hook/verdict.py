@@ -22,8 +22,8 @@ _VERDICTS = {b"1": "ok", b"0": "refused"}
 _IDENTITY = ("server", "hook", "pid", "pid_start_ticks", "pid_namespace")
 
 
-def watch(path: str, line: bytes, record: Record) -> None:
-    """Leave a process behind that records verdicts from that of `line` on, unless there is one. Never raises."""
+def watch(path: str, record: Record) -> None:
+    """Leave a process behind that records verdicts, unless there is one. Never raises."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
         try:
@@ -33,7 +33,7 @@ def watch(path: str, line: bytes, record: Record) -> None:
         if os.fork() == 0:
             try:
                 _detach(file)
-                _Watch(file, path, _position(file, line), record).run()
+                _Watch(file, path, record).run()
             finally:
                 os._exit(0)
     except OSError as error:
@@ -52,19 +52,15 @@ def _detach(file: int) -> None:
     os.closerange(file + 1, 256)
 
 
-def _position(file: int, line: bytes) -> int:
-    """Return where the line begins, which was written a moment ago."""
-    start = max(0, os.fstat(file).st_size - _READ)
-    return start + max(0, os.pread(file, _READ, start).rfind(line))
-
-
 class _Deferred:
     """A script that has ended and not yet answered."""
 
     def __init__(self, fields: dict[str, Value]) -> None:
-        """Raise what is wrong with the line, or OSError if the control file is gone."""
+        """Raise what is wrong with the line, ValueError if it is too old, or OSError if the control file is gone."""
         self.identity: dict[str, Value] = {key: fields[key] for key in _IDENTITY if key in fields}
         self.began = float(fields["time"] or 0) - float(fields.get("script_seconds") or 0)
+        if time.time() - self.began >= _LIMIT:
+            raise ValueError
         self._path = str(fields["control_file"]).encode()
         # Once open, it can be read after OpenVPN has removed it.
         self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -94,10 +90,11 @@ class _Deferred:
 class _Watch:
     """The process in the background."""
 
-    def __init__(self, file: int, path: str, position: int, record: Record) -> None:
+    def __init__(self, file: int, path: str, record: Record) -> None:
         self._file = file
         self._path = path
-        self._position = position
+        # Another hook's line may be before that of the hook that got the lock.
+        self._position = max(0, os.fstat(file).st_size - _READ)
         self._record = record
         self._open: list[_Deferred] = []
 
@@ -126,11 +123,20 @@ class _Watch:
         lines, newline, _ = os.pread(self._file, _READ, self._position).rpartition(b"\n")
         self._position += len(lines) + len(newline)
         for line in lines.split(b"\n"):
-            if b'"control_file":' in line and len(self._open) < _MOST:
-                try:
+            try:
+                if b'"control_file":' in line and len(self._open) < _MOST:
                     self._open.append(_Deferred(json.loads(line)))
-                except (OSError, ValueError, KeyError, TypeError):
-                    continue  # its control file is gone already, or it is not the hook's line
+                elif b'"event":"verdict"' in line:
+                    self._forget(json.loads(line))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # its control file is gone already, or it is not the hook's line
+
+    def _forget(self, fields: dict[str, Value]) -> None:
+        """Take a verdict that is recorded, perhaps by an earlier process than this."""
+        for deferred in list(self._open):
+            if all(fields[key] == value for key, value in deferred.identity.items()):
+                self._open.remove(deferred)
+                deferred.close()
 
     def _write(self, deferred: _Deferred, verdict: str, at: float) -> None:
         seconds = max(0.0, at - deferred.began)

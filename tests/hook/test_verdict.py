@@ -108,6 +108,24 @@ def test_many_share_one_process(tmp_path: Path) -> None:
     wait_until(lambda: watchers(tmp_path) == 0, "it ends", 20)
 
 
+def test_two_hooks_at_once(tmp_path: Path) -> None:
+    """The one that began to watch after the other had written its line takes both; what has a verdict, has it once."""
+    known: list[bytes] = []
+    for pid, decided in ((7, False), (8, True), (9, False)):
+        (tmp_path / f"{pid}").write_text("1")
+        identity: dict[str, str | int | float | None] = {"server": "vpn", "hook": "auth-user-pass-verify", "pid": pid}
+        told = {**identity, "time": time.time() - (601 if pid == 9 else 0), "event": "end"}
+        known.append(encode({**told, "result": "deferred", "control_file": str(tmp_path / f"{pid}")}))
+        if decided:
+            known.append(encode({"time": time.time(), "event": "verdict", **identity, "verdict": "ok"}))
+    (tmp_path / "record").write_bytes(b"".join(line + b"\n" for line in known))
+    start(tmp_path, "user-pass-verify", later(0.5, "0") + " exit 2", tmp_path / "control")
+    wait_until(lambda: len(verdicts(tmp_path)) >= 3, "both are recorded", 10)
+    time.sleep(0.3)
+    assert [(line["pid"], line["verdict"]) for line in verdicts(tmp_path)[:2]] == [(8, "ok"), (7, "ok")]
+    assert [line["verdict"] for line in verdicts(tmp_path)[2:]] == ["refused"]
+
+
 def test_it_ends_when_openvpns_unit_is_stopped(tmp_path: Path) -> None:
     """As systemd asks each process of the unit to; it would wait for 90 seconds."""
     start(tmp_path, "user-pass-verify", "exit 2", tmp_path / "control")
@@ -136,7 +154,7 @@ def test_a_line_that_is_written_while_the_process_makes_up_its_mind_to_end(
     path, control = tmp_path / "record", tmp_path / "control"
     path.touch()
     control.write_text("1")
-    line = encode({"time": 1.0, "event": "end", "pid": 7, "control_file": str(control)})
+    line = encode({"time": time.time(), "event": "end", "pid": 7, "control_file": str(control)})
     clock = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -147,5 +165,5 @@ def test_a_line_that_is_written_while_the_process_makes_up_its_mind_to_end(
     for name, function in (("sleep", sleep), ("monotonic", lambda: clock[0])):
         monkeypatch.setattr(f"exporter.hook.verdict.time.{name}", function)
     with path.open("rb") as record:
-        _Watch(record.fileno(), str(path), 0, Record(str(path), 0o644)).run()
+        _Watch(record.fileno(), str(path), Record(str(path), 0o644)).run()
     assert [one["verdict"] for one in verdicts(tmp_path)] == ["ok"]
