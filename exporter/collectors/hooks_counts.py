@@ -63,9 +63,11 @@ class HookCounts:
             for server in forget:
                 del self._queues[server], self._hooks[server], self._used[server]
                 forget_server(server, *self._metrics())
+            renamed = {queue.name for queue in self._named} - {queue.name for queue in named}
             self._named = named
             for server, hooks in servers.items():
-                self._queues.setdefault(server, set())
+                for queue_name in self._queues.setdefault(server, set()) & renamed:
+                    self._drop_queue(server, queue_name)
                 used = self._used.setdefault(server, set())
                 possible = possible_hooks(hooks)
                 for hook in self._hooks.setdefault(server, set()) - used - set(possible):
@@ -152,6 +154,13 @@ class HookCounts:
         self._hooks[server].remove(hook)
         for metric, labels in self._series(server, hook):
             metric.remove(*labels)
+
+    def _drop_queue(self, server: str, queue: str) -> None:
+        """Remove the counters of a queue name that is no longer configured."""
+        self._queues[server].remove(queue)
+        self._updates.remove(server, queue)
+        for reason in UPDATE_DROPS:
+            self._drops.remove(server, queue, reason)
 
     def _use(self, server: str, hook: HookName) -> None:
         self._expect(server, hook)

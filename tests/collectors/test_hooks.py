@@ -302,6 +302,26 @@ def test_queue_labels(record: Path, tmp_path: Path) -> None:
         assert len(queues) == 101
 
 
+def test_a_queue_that_gets_another_name(record: Path) -> None:
+    """Its series under the old one are gone; those of other queues go on."""
+    other = NamedQueue("other queue", 7)
+    with life(record, STATUS, other) as one:
+        with record.open("a") as file:
+            for queue in (STATUS.key, other.key, 8):
+                end = '{"time":1.5,"event":"end","server":"vpn","hook":"up","pid":1,"result":"ok","queue":'
+                file.write(f'{end}"0x{queue:08x}"}}\n')
+        one.wait(1, "status_updates_total", server="vpn", queue="0x00000008")
+        one.collector.reconfigure(
+            Config(servers=(OpenVpnServer("vpn", hooks=record),), queue_names=(STATUS._replace(name="new"), other))
+        )
+        found = {
+            dict(labels)["queue"]: value for (name, labels), value in one.samples().items() if "updates_total" in name
+        }
+        assert found == {"new": 0, "other queue": 1, "0x00000008": 1}
+        dropped = [dict(labels)["queue"] for name, labels in one.samples() if "updates_dropped" in name]
+        assert set(dropped) == set(found)
+
+
 def test_servers_that_share_a_record(record: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Are told apart by the name that the hook writes; a server that nobody knows is left out, and said so once."""
     with caplog.at_level(logging.WARNING), life(record, servers=("udp", "tcp")) as one:
