@@ -38,6 +38,10 @@ class Processes:
         """Return the pids of all processes. Raises OSError if there is no procfs."""
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
 
+    def are_hidden(self) -> bool:
+        """Return whether the processes of other users cannot be seen (hidepid)."""
+        return self.name(1) is None
+
     def words(self, pid: int) -> tuple[str, ...] | None:
         """Return the command line; empty while the process executes a new program, None if it is gone."""
         data = self._read(pid, "cmdline")

@@ -163,7 +163,8 @@ class Watcher:
         """Look for OpenVPN processes that have come or gone."""
         suspects = self._search.suspects(self._tracker.processes.keys())
         is_renaming, self._is_renaming = self._is_renaming, False
-        if suspects or is_renaming or any(self._processes.is_gone(pid) for pid in self._tracker.processes):
+        is_any_gone = any(self._processes.is_gone(pid) for pid in self._tracker.processes)
+        if suspects or is_renaming or is_any_gone or self._processes.are_hidden():  # if so, finding them raises it
             self._filter(wide=True)  # while more is found out about them, and others may start
             for pid in suspects - self._tracker.processes.keys():
                 self._scripts.prepare(self._processes.words(pid) or (), self._processes.folder(pid))

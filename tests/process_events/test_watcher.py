@@ -9,6 +9,7 @@ import pytest
 
 from exporter.discovery.finder import Finder
 from exporter.discovery.instance import Instance
+from exporter.discovery.processes import HiddenError
 from exporter.process_events import connector, instances
 from exporter.process_events.child import Failure
 from exporter.process_events.connector import UnavailableError
@@ -133,6 +134,24 @@ def test_a_child_whose_end_is_lost_keeps_nobody_awake(site: Site, openvpn: FakeO
     assert rounds < 10
 
 
+def connected(watcher: Watcher) -> Watcher:
+    try:
+        watcher.connect()
+    except UnavailableError as error:
+        missing(str(error))
+    return watcher
+
+
+def test_a_proc_that_hides_openvpn_is_a_fault(tmp_path: Path) -> None:
+    """Not a host on which no script runs."""
+    watcher = connected(Watcher(tmp_path, Finder(tmp_path).find, lambda _: {}, Uncounted(), lambda: None))
+    for _ in range(2):
+        with pytest.raises(HiddenError, match="hidepid"):
+            watcher.work(1)
+        time.sleep(1.1)  # until the next look
+    watcher.close()
+
+
 def test_names_are_asked_for_when_they_have_changed_though_no_openvpn_runs(tmp_path: Path) -> None:
     """So that who names processes hears of it, and ends the series of servers that are no longer configured."""
     asked: list[int] = []
@@ -141,11 +160,9 @@ def test_names_are_asked_for_when_they_have_changed_though_no_openvpn_runs(tmp_p
         asked.append(len(found))
         return {}
 
-    watcher = Watcher(tmp_path, list, name, Uncounted(), lambda: None)
-    try:
-        watcher.connect()
-    except UnavailableError as error:
-        missing(str(error))
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "comm").write_text("init\n")
+    watcher = connected(Watcher(tmp_path, list, name, Uncounted(), lambda: None))
     watcher.work(0)
     assert asked == []
     watcher.look_soon()
