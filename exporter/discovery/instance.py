@@ -6,6 +6,7 @@ from typing import Literal
 
 from exporter.discovery.addresspool import pool_size
 from exporter.discovery.options import Certificate, OpenVpnOptions
+from exporter.discovery.paths import readable
 from exporter.discovery.processes import Process
 from exporter.discovery.versions import parse_version
 from exporter.discovery.wrapped import wrapped
@@ -32,7 +33,7 @@ class Instance:
     @property
     def config(self) -> str:
         """Its first configuration file, as it calls it; "stdin", or empty if it has none."""
-        return "stdin" if self.options.config_is_stdin else str(self.options.config or "")
+        return "stdin" if self.options.config_is_stdin else readable(str(self.options.config or ""))
 
     @property
     def log(self) -> Path | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from exporter.discovery.options import OpenVpnOptions, Script
+from exporter.discovery.paths import readable
 from exporter.discovery.processes import Process
 from exporter.discovery.units import instance_of
 from exporter.discovery.wrapped import wrapped
@@ -59,7 +60,7 @@ def claim(process: Process, options: OpenVpnOptions) -> Claim:
     identity = (str(options.config or ""), process.cgroup.unit or "", *process.argv)
     # Servers choose before clients.
     rank = "0" if options.mode == "server" else "1"
-    return Claim((rank, *identity), tuple(wish[:_MAX_LENGTH] for wish in wishes))
+    return Claim((rank, *identity), tuple(readable(wish)[:_MAX_LENGTH] for wish in wishes))
 
 
 def _base(process: Process, options: OpenVpnOptions) -> str:

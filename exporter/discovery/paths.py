@@ -1,8 +1,14 @@
 """Paths as OpenVPN was given them, made absolute."""
 
+import os
 from pathlib import PurePosixPath
 
 from exporter.discovery.options import Fault
+
+
+def readable(text: str) -> str:
+    """Return text that can be written: what is not UTF-8 in a path is replaced, as openvpn-mq-hook does it."""
+    return os.fsencode(text).decode(errors="replace")
 
 
 class Paths:

@@ -171,6 +171,7 @@ def _seconds(value: object) -> float:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
+    value.encode()  # raises ValueError for half a character, which JSON can spell and a label cannot
     return value
 
 

@@ -55,7 +55,7 @@ class Host:
         folder = self.procfs / str(pid)
         folder.mkdir(parents=True)
         (folder / "comm").write_text(comm + "\n")
-        (folder / "cmdline").write_text("".join(word + "\0" for word in argv))
+        (folder / "cmdline").write_text("".join(word + "\0" for word in argv), errors="surrogateescape")
         (folder / "cgroup").write_text(f"0::{cgroup}\n")
         fields = [state, str(parent), *"0" * 17, str(start_ticks if start_ticks is not None else pid * 100), "0"]
         (folder / "stat").write_text(f"{pid} ({comm}) x) {' '.join(fields)}\n")

@@ -323,3 +323,13 @@ def test_a_user_service_has_no_journal_that_its_unit_would_find(host: Host) -> N
     group = "/user.slice/user-1000.slice/user@1000.service/app.slice/my-vpn.service"
     host.process(500, ["openvpn", "--dev", "tun1"], cwd="/", cgroup=group)
     assert (host.only().unit, host.only().journal) == ("my-vpn.service", None)
+
+
+def test_names_that_are_not_utf8(host: Host) -> None:
+    """They can be written as labels, as openvpn-mq-hook writes them; the files are found by their bytes."""
+    name = os.fsdecode(b"b\xfcro")
+    host.file(f"/etc/openvpn/{name}.conf", SERVER)
+    host.process(500, ["openvpn", "--config", f"/etc/openvpn/{name}.conf"], cwd="/")
+    found = host.only()
+    assert (found.name, found.config) == ("b\ufffdro", "/etc/openvpn/b\ufffdro.conf")
+    assert found.max_clients == 200

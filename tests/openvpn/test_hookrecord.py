@@ -68,7 +68,7 @@ def test_an_unknown_hook_is_other() -> None:
         {"server": 5}, {"server": None}, {"pid": "7"}, {"pid": 7.5}, {"pid": True}, {"hook": []}, {"event": "middle"},
         {"result": "surprise"}, {"result": []}, {"script_seconds": "1"}, {"script_seconds": -1},
         {"script_seconds": float("nan")}, {"script_seconds": float("inf")}, {"queue": 5}, {"queue": "name"},
-        {"queue": "0x4F560001"}, {"pid_namespace": "x"},
+        {"queue": "0x4F560001"}, {"pid_namespace": "x"}, {"server": "\udcfc"}, {"queue": "ftok:/\udcfc:1"},
     ],
 )  # fmt: skip
 def test_what_the_hook_does_not_write_is_none(change: dict[str, Any]) -> None:
