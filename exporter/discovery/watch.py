@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -139,20 +140,23 @@ class Discovery:
             for instance in instances
             if instance.mode in ("server", "unknown")
         )
-        ended = self._ended(servers) if problem is None else before
+        ended = self._ended(servers, {instance.name for instance in instances}) if problem is None else {}
+        kept = ended if problem is None else before
         # Sorted, so that an order that changes does not look like servers that change.
-        all_servers = tuple(sorted((*servers, *ended.values()), key=lambda server: server.name))
+        all_servers = tuple(sorted((*servers, *kept.values()), key=lambda server: server.name))
         self._found = Found(instances, tried, tuple(expiries(instances)), all_servers, tuple(ended), problem)
         return self._complete()
 
-    def _ended(self, servers: Sequence[OpenVpnServer]) -> dict[str, OpenVpnServer]:
+    def _ended(self, servers: Sequence[OpenVpnServer], running: AbstractSet[str]) -> dict[str, OpenVpnServer]:
+        """Return the servers that ran less than an hour ago, and none of `running`, the names of all instances, now."""
         now = self._clock()
-        running = {server.name for server in servers}
-        self._last_seen.update({server.name: (now, server) for server in servers})
-        self._last_seen = {
-            name: (seen, server) for name, (seen, server) in self._last_seen.items() if now - seen < KEEP
+        ended = {
+            name: (seen, server)
+            for name, (seen, server) in self._last_seen.items()
+            if now - seen < KEEP and name not in running
         }
-        return {name: server for name, (_, server) in self._last_seen.items() if name not in running}
+        self._last_seen = ended | {server.name: (now, server) for server in servers}
+        return {name: server for name, (_, server) in ended.items()}
 
     def _complete(self) -> Config:
         if self._found is None or not self._enabled:

@@ -225,6 +225,22 @@ def test_if_processes_are_hidden_nothing_has_ended(host: Host) -> None:
     host.end(1)
     assert discovery.look().servers == servers
     assert discovery.fault
+    assert discovery.found
+    assert discovery.found.ended == ()  # nor is it said that it had
+
+
+def test_what_turns_out_to_be_a_client_has_not_ended(host: Host) -> None:
+    """Watched like a server while its configuration cannot be read, and then no more: a name is on the page once."""
+    host.process(500, ["openvpn", "--config", "/etc/openvpn/vpn.conf"], cwd="/")
+    discovery = host.discovery()
+    assert [server.name for server in discovery.look().servers] == ["vpn"]
+    host.file("/etc/openvpn/vpn.conf", "client\nremote example.com\n")
+    assert discovery.look().servers == ()
+    assert discovery.found
+    assert [(one.name, one.mode) for one in discovery.found.instances] == [("vpn", "client")]
+    assert discovery.found.ended == ()
+    host.end(500)
+    assert discovery.look().servers == ()
 
 
 def wait_for(told: list[list[str]], count: int) -> None:
