@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from exporter.config.model import TcpAddress, UnixAddress
 from exporter.discovery.addresspool import pool_size
 from exporter.discovery.options import Certificate, OpenVpnOptions
 from exporter.discovery.paths import readable
@@ -54,6 +55,14 @@ class Instance:
     def status(self) -> Path | None:
         """Its status file."""
         return self.outside(self.options.status)
+
+    @property
+    def management(self) -> UnixAddress | TcpAddress | None:
+        """Where its management interface is reached."""
+        address = self.options.management.address if self.options.management else None
+        if isinstance(address, UnixAddress):
+            return UnixAddress(str(self.outside(PurePosixPath(address.path))))
+        return address
 
     @property
     def records(self) -> tuple[Path, ...]:

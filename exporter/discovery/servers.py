@@ -32,7 +32,7 @@ def to_server(
         log=readable("log", instance.log, known.log),
         journal=instance.journal if "journal" not in denied else known.journal,
         hooks=readable("hooks", records[0] if records else None, known.hooks),
-        management=polled.address if polled and pollable else None,
+        management=instance.management if pollable else None,
         management_password_file=instance.outside(password),
         status=readable("status", instance.status, known.status) if instance.mode == "server" else None,
         status_interval=float(instance.options.status_interval),
@@ -62,9 +62,8 @@ def named_as_configured(instances: Sequence[Instance], servers: Sequence[OpenVpn
 
 def is_same(instance: Instance, server: OpenVpnServer) -> bool:
     """Return whether the configuration means this instance: by anything that no two instances share."""
-    management = instance.options.management
     return bool(
-        (server.management and management and server.management == management.address)
+        (server.management and server.management == instance.management)
         or (server.status and server.status == instance.status)
         or (server.log and server.log == instance.log)
         or (server.journal and server.journal == instance.unit)

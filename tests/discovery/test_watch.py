@@ -74,7 +74,7 @@ def test_a_server_with_everything(host: Host) -> None:
             "vpn",
             log=host.root / "var/log/vpn.log",
             hooks=host.root / "var/log/hooks.jsonl",
-            management=UnixAddress("/run/m.sock"),
+            management=UnixAddress(f"{host.root}/run/m.sock"),
             management_password_file=host.root / "etc/pw",
             status=host.root / "run/st",
             status_interval=5.0,
@@ -117,6 +117,19 @@ def test_management_is_polled_on_request_only(host: Host) -> None:
     run(host, SERVER + "management /run/m.sock unix\n")
     assert host.discovery().look().servers[0].management is None
     assert host.discovery(POLLED).look().servers[0].management is not None
+
+
+def test_a_management_socket_in_a_container(host: Host) -> None:
+    """It is reached through the container's root: the host may have a socket of the same path, of another server."""
+    argv = ["openvpn", "--server", "10.8.0.0", "255.255.255.0", "--dev", "tun0", "--management", "/run/m.sock", "unix"]
+    host.process(500, argv, cgroup="/system.slice/docker-0123456789abcdef.scope", cwd="/")
+    own = OpenVpnServer("own", management=UnixAddress("/run/m.sock"))
+    (server,) = host.discovery(POLLED).look().servers
+    assert server.management == UnixAddress(f"{host.procfs}/500/root/run/m.sock")
+    configured = host.discovery(Config(servers=(own,)))
+    configured.look()
+    assert configured.found
+    assert [one.name for one in configured.found.instances] == ["tun0"]
 
 
 def test_management_is_never_polled_if_its_client_has_a_part(host: Host) -> None:
