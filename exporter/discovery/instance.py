@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Final, Literal
 
 from exporter.config.model import TcpAddress, UnixAddress
 from exporter.discovery.addresspool import pool_size
@@ -13,6 +13,12 @@ from exporter.discovery.versions import parse_version
 from exporter.discovery.wrapped import wrapped
 
 Mode = Literal["server", "client", "p2p", "unknown"]
+
+# From here they would lead to the exporter's own.
+_OWN_OUTPUT: Final = frozenset(
+    PurePosixPath(path)
+    for path in ("/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/self/fd/1", "/proc/self/fd/2")
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,8 @@ class Instance:
 
     @property
     def log(self) -> Path | None:
-        """The file that it logs to; None also for /dev/null."""
-        return None if self.options.log == PurePosixPath("/dev/null") else self.outside(self.options.log)
+        """The file that it logs to; None also for /dev/null and for its own output."""
+        return self._file(self.options.log)
 
     @property
     def journal(self) -> str | None:
@@ -47,14 +53,15 @@ class Instance:
 
         A terminal's scope has what went to syslog, and nothing of what OpenVPN printed.
         """
-        if self.options.log or not self.process.cgroup.system_unit:
+        log = self.options.log
+        if (log and log not in _OWN_OUTPUT) or not self.process.cgroup.system_unit:
             return None
-        return self.unit if self.unit.endswith(".service") or self.options.syslog_tag else None
+        return self.unit if self.unit.endswith(".service") or (self.options.syslog_tag and not log) else None
 
     @property
     def status(self) -> Path | None:
-        """Its status file."""
-        return self.outside(self.options.status)
+        """Its status file; None also for /dev/null and for its own output."""
+        return self._file(self.options.status)
 
     @property
     def management(self) -> UnixAddress | TcpAddress | None:
@@ -101,6 +108,9 @@ class Instance:
     @property
     def _known(self) -> bool:
         return self.mode == "server" and not self.options.faults
+
+    def _file(self, path: PurePosixPath | None) -> Path | None:
+        return None if path in _OWN_OUTPUT or path == PurePosixPath("/dev/null") else self.outside(path)
 
     def outside(self, path: PurePosixPath | None) -> Path | None:
         """Return how a path of its own is reached from here."""

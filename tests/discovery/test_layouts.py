@@ -82,6 +82,24 @@ def test_old_debian_unit(host: Host) -> None:
     assert (tcp.status, tcp.options.status_interval) == (host.root / "etc/openvpn/tcp.log", 5)
 
 
+@pytest.mark.parametrize("log", ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1"])
+def test_a_log_that_is_its_own_output(host: Host, log: str) -> None:
+    """From here such a path leads to the exporter's output; OpenVPN's is in the journal, where its unit writes."""
+    host.file("/etc/openvpn/server/office.conf", f"{SERVER}log {log}\nstatus {log}\n")
+    host.unit(500, "office")
+    office = host.instances()["office"]
+    assert (office.log, office.status) == (None, None)
+    assert office.journal == "openvpn-server@office.service"
+
+
+def test_a_log_and_a_status_file_that_nobody_wants(host: Host) -> None:
+    """As the administrator gives them who wants neither; Debian's unit names a status file before."""
+    host.file("/etc/openvpn/server/office.conf", f"{SERVER}log /dev/null\nstatus /dev/null\n")
+    host.unit(500, "office")
+    office = host.instances()["office"]
+    assert (office.log, office.status, office.journal) == (None, None, None)
+
+
 def test_a_daemon_by_hand(host: Host) -> None:
     """It has gone to / by itself, so its relative paths are not to be known; what is absolute is."""
     host.file("/root/vpn/my.conf", SERVER)
