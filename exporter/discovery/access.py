@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal, NamedTuple
@@ -87,6 +88,8 @@ def try_source(source: Source) -> Access:
             if not os.access(source.path, os.W_OK, effective_ids=True):
                 os.stat(source.path)  # raises why; if it does not, the socket itself is closed to us
                 return Access(source, "denied", os.strerror(errno.EACCES))
+        elif not stat.S_ISREG(os.stat(source.path).st_mode):
+            return Access(source, "unusable", "it is not a regular file")
         else:
             os.close(os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
     except (FileNotFoundError, NotADirectoryError):

@@ -300,6 +300,21 @@ def test_what_cannot_be_read_is_counted_and_logged_once(open_host: Host, caplog:
     assert last.servers[0].status == host.root / "run/closed/st"  # its collector is to report what it had
 
 
+def test_what_is_no_regular_file_cannot_be_used(host: Host) -> None:
+    """A pipe, whose lines another program waits for, is not even opened."""
+    run(host, SERVER + "status /run/st\nlog /var/log/pipe\nca /etc/pki\n")
+    (host.root / "run/st").mkdir(parents=True)
+    (host.root / "etc/pki").mkdir()
+    os.mkfifo(host.root / "var/log/pipe")
+    discovery = host.discovery()
+    (server,) = discovery.look().servers
+    assert (server.status, server.log) == (None, None)
+    assert discovery.found
+    assert discovery.found.unreadable("vpn") == {
+        **dict.fromkeys(KINDS, 0), "status": 1, "log": 1, "certificate": 1
+    }  # fmt: skip
+
+
 def test_a_host_without_a_journal(host: Host) -> None:
     host.file("/var/log/journal/0123/system.journal").unlink()
     run(host, SERVER)
