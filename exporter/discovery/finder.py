@@ -62,7 +62,7 @@ class Finder:
                 # systemd starts a service in / if its file names no folder, or one that only systemd knows.
                 named = working_directory(unit, texts)
                 return named or process.folder or PurePosixPath("/"), read
-        if process.folder == PurePosixPath("/") and "--daemon" in process.argv:
+        if process.folder == PurePosixPath("/") and not process.cgroup.container:
             return None, read  # a daemon goes there by itself, from wherever it was started
         return process.folder, read
 

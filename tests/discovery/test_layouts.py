@@ -111,6 +111,18 @@ def test_a_daemon_by_hand(host: Host) -> None:
     assert [fault.path for fault in found.options.faults] == ["my.conf"]
 
 
+def test_a_daemon_by_its_configuration(host: Host) -> None:
+    """It has left its folder, too, as `daemon` in the file does the same."""
+    host.file("/root/vpn/my.conf", SERVER + "daemon\n")
+    host.process(500, ["openvpn", "my.conf"], cwd="/")
+    host.file("/etc/other.conf", SERVER + "daemon\nstatus st.log\n")
+    host.process(501, ["openvpn", "/etc/other.conf"], cwd="/")
+    my, other = host.finder.find()
+    assert [fault.path for fault in my.options.faults] == ["my.conf"]
+    assert [fault.path for fault in other.options.faults] == ["st.log"]
+    assert other.status is None
+
+
 def test_in_the_foreground_by_hand(host: Host) -> None:
     """It prints to its terminal, which is nobody's log."""
     host.file("/root/vpn/my.conf", SERVER + "status st.log 5\n")
