@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final, NamedTuple
 
-from exporter.check.rights import Identity
+from exporter.check.rights import Identity, way
 from exporter.discovery.access import Access
 from exporter.sysv.ids import group_name, user_name
 
@@ -45,7 +45,7 @@ def remedies(
                     commands[f"usermod -aG {quote(group)} {quote(who.name)}"] = None
                 elif any(folder in closed.path.parents for folder in _VOLATILE):
                     volatile[_tmpfiles_line(who, closed)] = None
-                elif not any(home in (closed.path, *closed.path.parents) for home in _HOMES):
+                elif not any(home in (closed.path, *closed.path.parents, *source.path.parents) for home in _HOMES):
                     if closed.found.st_gid == 0:
                         commands[f"chgrp {quote(group_name(who.gid))} {quote(str(closed.path))}"] = None
                     else:
@@ -60,12 +60,13 @@ def remedies(
 
 
 def _closed(who: Identity, path: Path, bit: int, look: Callable[[Path], os.stat_result]) -> Iterator[_Closed]:
-    for place in (*reversed(path.parents), path):
+    places = way(path)
+    for place in places:
         try:
             found = look(place)
         except OSError:
             return
-        wanted = bit if place == path else 1
+        wanted = bit if place == places[-1] else 1
         if not who.allows(found, wanted):
             yield _Closed(place, found, wanted)
 

@@ -100,8 +100,9 @@ def by_modes(who: Identity, source: Source, look: Callable[[Path], os.stat_resul
     if source.path is None or source.kind == "journal":
         unknown: Verdict = "ok" if source.path is None else "unknown"
         return Access(source, unknown, "" if source.path is None else "run as root to know")
-    for place in (*reversed(source.path.parents), source.path):
-        last = place == source.path
+    places = way(source.path)
+    for place in places:
+        last = place == places[-1]
         bit = (2 if source.kind == "management" else 4) if last else 1
         try:
             found = look(place)
@@ -114,6 +115,13 @@ def by_modes(who: Identity, source: Source, look: Callable[[Path], os.stat_resul
         if not last and not stat.S_ISDIR(found.st_mode):
             return Access(source, "missing", "it is not there")
     return Access(source, "ok")
+
+
+def way(path: Path) -> list[Path]:
+    """Return the folders that lead to a file, also those behind its symbolic links, and the file last."""
+    real = Path(os.path.realpath(path))
+    folders = (os.path.realpath(folder) for folder in (*reversed(path.parents), *reversed(real.parents)))
+    return [*map(Path, dict.fromkeys(folders)), real]
 
 
 def _running(plain: Identity, procfs: Path) -> Identity | None:

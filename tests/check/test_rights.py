@@ -158,6 +158,27 @@ def test_judged_by_modes_as_the_kernel_does(modes: list[int], owners: list[tuple
         top.rmdir()
 
 
+def test_a_link_into_a_closed_folder(shared: Path) -> None:
+    """The folders on the way to the file itself count, too; the commands, run for real, open them."""
+    need_nobody()
+    closed, open_one = shared / "closed", shared / "open"
+    for folder, mode in ((closed, 0o700), (open_one, 0o755)):
+        folder.mkdir()
+        folder.chmod(mode)
+    (closed / "vpn").mkdir()
+    (closed / "vpn" / "a.conf").write_text("x")
+    (closed / "vpn" / "a.conf").chmod(0o644)
+    link = open_one / "a.conf"
+    link.symlink_to("../closed/vpn/a.conf")
+    source = Source("config", str(link), link)
+    assert by_modes(NOBODYS, source).verdict == try_as(NOBODYS, [source])[0].verdict == "denied"
+    commands = remedies(NOBODYS, [denied(str(link))])
+    assert len(commands) == 2
+    for command in commands:
+        subprocess.run(["sh", "-ec", command], check=True)
+    assert by_modes(NOBODYS, source).verdict == try_as(NOBODYS, [source])[0].verdict == "ok"
+
+
 def denied(path: str, kind: str = "status") -> Access:
     return Access(Source(kind, path, Path(path)), "denied", "Permission denied")  # type: ignore[arg-type]
 
@@ -192,6 +213,15 @@ def test_a_group_that_may_is_joined_and_nobodys_group_is_taken_away() -> None:
 def test_a_home_is_left_alone() -> None:
     entries = {"/root": (stat.S_IFDIR | 0o700, 0, 0)}
     assert remedies(NOBODYS, [denied("/root/vpn.conf")], look(entries)) == ()  # type: ignore[arg-type]
+
+
+def test_homes_behind_a_link_are_left_alone(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many hosts have /home on another file system."""
+    (shared / "data" / "alice").mkdir(parents=True)
+    (shared / "data" / "alice").chmod(0o700)
+    (shared / "home").symlink_to("data")
+    monkeypatch.setattr("exporter.check.remedies._HOMES", (shared / "home",))
+    assert remedies(NOBODYS, [denied(f"{shared}/home/alice/vpn.conf")]) == ()
 
 
 def test_the_journal_and_a_service_that_must_be_restarted() -> None:
