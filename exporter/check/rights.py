@@ -130,7 +130,7 @@ def _running(plain: Identity, procfs: Path) -> Identity | None:
         if not name.isdigit():
             continue
         try:
-            if (procfs / name / "comm").read_text().rstrip("\n") != _EXPORTER_COMM:
+            if (procfs / name / "comm").read_text(errors="replace").rstrip("\n") != _EXPORTER_COMM:
                 continue
             status = dict(
                 line.split(":", 1) for line in (procfs / name / "status").read_text().splitlines() if ":" in line

@@ -139,6 +139,6 @@ def _stopped(stat: str) -> bool:
 def _read(path: str) -> str:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return os.read(descriptor, 1024).decode()
+        return os.read(descriptor, 1024).decode(errors="replace")
     finally:
         os.close(descriptor)

@@ -130,6 +130,14 @@ def test_the_exporter_that_runs_is_judged_as_it_runs(shared: Path, tmp_path: Pat
     assert identity("nobody", proc_of(tmp_path / "nothing")).service is None
 
 
+def test_other_programs_may_have_any_name(tmp_path: Path) -> None:
+    """The kernel cuts names at 15 bytes, also within a character."""
+    for pid, name in (("400", "\N{CYRILLIC SMALL LETTER PE}".encode() * 8), ("500", b"bash")):
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "comm").write_bytes(name[:15] + b"\n")
+    assert identity("nobody", tmp_path).service is None
+
+
 @settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 0o777), min_size=3, max_size=3),

@@ -74,3 +74,16 @@ def test_a_container_with_the_queues_of_the_host(tmp_path: Path, monkeypatch: py
         scan(tmp_path, X86)
     monkeypatch.setattr("exporter.sysv.sleepers.own_ipc_namespace", lambda: 0xEFFFFFFF - 1000)
     assert scan(tmp_path, X86) == ({}, {})
+
+
+def test_a_sleeper_may_have_any_name(tmp_path: Path) -> None:
+    """The kernel cuts names at 15 bytes, also within a character."""
+    for pid in ("1", "500"):
+        (tmp_path / pid / "ns").mkdir(parents=True)
+        (tmp_path / pid / "ns" / "pid").symlink_to("/proc/self/ns/pid")
+    task = tmp_path / "500" / "task" / "500"
+    (task / "ns").mkdir(parents=True)
+    (task / "ns" / "ipc").symlink_to("/proc/self/ns/ipc")
+    (task / "syscall").write_text("70 0x8001 0x7ffd0 0x3e8 0x0 0x0 0x0 0x7ffd1 0x7f001\n")
+    (task / "stat").write_bytes(b"500 (" + "\N{CYRILLIC SMALL LETTER PE}".encode() * 7 + b"\xd0) S 1\n")
+    assert scan(tmp_path, X86).receivers == {0x8001: 1}
