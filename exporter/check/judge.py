@@ -15,6 +15,12 @@ SYSCTL_FILE: Final = "/etc/sysctl.d/60-openvpn-mq.conf"
 
 _DAY: Final = 86400
 _EXPIRES_SOON: Final = 14 * _DAY
+# By kind, what it is and what helps.
+_CERTIFICATES: Final = {
+    "ca": ("CA certificate", "Renew it, give it to all clients, and restart OpenVPN."),
+    "cert": ("certificate", "Renew it and restart OpenVPN."),
+    "crl": ("revocation list", "Put a new one in its place; OpenVPN reads a file again by itself."),
+}
 
 
 class Thresholds(NamedTuple):
@@ -128,17 +134,16 @@ def _instances(openvpn: OpenVpn, now: float) -> Iterator[Finding]:
             text = f"User {openvpn.user} cannot read everything of OpenVPN {instance.name}: {what}."
             hint = _hint(instance, unreadable)
             yield Finding(Level.WARNING, text + hint, openvpn.remedies.get(instance.name, ()))
+    clients = {instance.name for instance in openvpn.instances if instance.mode in ("client", "p2p")}
     for expiry in openvpn.expiries:
         left = expiry.time - now
         if left < _EXPIRES_SOON:
-            what = {"ca": "CA certificate", "cert": "certificate", "crl": "revocation list"}[expiry.kind]
+            what, remedy = _CERTIFICATES[expiry.kind]
             when = (
-                "has expired: clients are refused"
+                f"has expired: {'it cannot connect' if expiry.server in clients else 'clients are refused'}"
                 if left <= 0
                 else f"expires in {_count(int(left // _DAY), 'day', 'days')}"
             )
-            # OpenVPN reads a new revocation list by itself, for the next connection.
-            remedy = "Renew it." if expiry.kind == "crl" else "Renew it and restart OpenVPN."
             level = Level.CRITICAL if left <= 0 else Level.WARNING
             yield Finding(level, f"The {what} of OpenVPN {expiry.server} {when}. {remedy}")
 

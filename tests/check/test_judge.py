@@ -1,5 +1,6 @@
 """What is said of what was seen, where no real thing can be made to show it in a test's time."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from exporter.check.judge import Thresholds, judge, percent
 from exporter.check.report import Finding, Level, OpenVpn, Report, Seen
 from exporter.discovery.expiry import Expiry
+from exporter.discovery.options import CertificateKind
 from exporter.sysv.sysctl import Limits
+from tests.discovery.hosts import Host
 
 NOW = 1_700_000_000.0
 DAY = 86400
@@ -47,9 +50,28 @@ def test_certificates_that_end(left: float, expected: tuple[Level, str] | None) 
     assert found == ([(expected[0], text.format(expected[1]))] if expected else [])
 
 
-def test_a_new_revocation_list_needs_no_restart() -> None:
-    found = findings(openvpn=OpenVpn(expiries=(Expiry("vpn", "crl", NOW),)))
-    assert found == [(Level.CRITICAL, "The revocation list of OpenVPN vpn has expired: clients are refused. Renew it.")]
+@pytest.mark.parametrize(
+    ("kind", "name", "remedy"),
+    [
+        ("ca", "CA certificate", "Renew it, give it to all clients, and restart OpenVPN."),
+        ("cert", "certificate", "Renew it and restart OpenVPN."),
+        ("crl", "revocation list", "Put a new one in its place; OpenVPN reads a file again by itself."),
+    ],
+)
+def test_what_is_done_about_each(kind: CertificateKind, name: str, remedy: str) -> None:
+    """A restart would throw out all clients, so it is advised where nothing else helps."""
+    assert findings(openvpn=OpenVpn(expiries=(Expiry("vpn", kind, NOW),))) == [
+        (Level.CRITICAL, f"The {name} of OpenVPN vpn has expired: clients are refused. {remedy}")
+    ]
+
+
+def test_a_client_whose_certificate_has_ended(tmp_path: Path) -> None:
+    """It serves nobody who could be refused."""
+    host = Host(tmp_path)
+    host.process(500, ["openvpn", "--client", "--dev", "tun0"], cwd="/")
+    openvpn = OpenVpn(instances=(host.only(),), accesses={"tun0": ()}, expiries=(Expiry("tun0", "cert", NOW),))
+    ((_, text),) = findings(openvpn=openvpn)
+    assert text.startswith("The certificate of OpenVPN tun0 has expired: it cannot connect.")
 
 
 def test_what_cannot_be_read_is_unknown_and_not_well() -> None:
