@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
+from exporter.check.text import clean
 from exporter.discovery.access import Source, sources
 from exporter.discovery.instance import Instance
 
@@ -38,30 +39,34 @@ def drop_in(instances: Sequence[Instance], prefixes: Iterable[str]) -> str:
 
     `prefixes` are the folders that Python and the exporter are installed in.
     """
-    names = [instance.name for instance in instances]
-    paths = dict.fromkeys(_path(source) for instance in instances for source in sources(instance) if source.path)
+    names = clean(", ".join(instance.name for instance in instances))
+    here = [instance for instance in instances if not instance.process.cgroup.container]
+    paths = dict.fromkeys(_path(source) for instance in here for source in sources(instance) if source.path)
     own = [path for path in paths if path and not path.startswith("/var/log/openvpn/")]
     programs = [prefix for prefix in dict.fromkeys(prefixes) if prefix.startswith(tuple(f"{top}/" for top in _HIDDEN))]
+    # Anybody can start a process called openvpn, with a line break and a line of his own in its arguments.
+    unfit = [path for path in own if not path.isprintable()]
     return "\n".join(
         [
-            f"# What openvpn-mq-check --access found on this host ({', '.join(names) or 'no OpenVPN is running'}).",
+            f"# What openvpn-mq-check --access found on this host ({names or 'no OpenVPN is running'}).",
             f"# Save it as {DROP_IN}, then run:",
             "#   systemctl daemon-reload && systemctl restart openvpn-mq-exporter",
             "# Make it anew when OpenVPN's configuration names other files. A file that is replaced by a new one of",
             "# the same name is seen after the next restart of openvpn-mq-exporter.",
+            *(f"# Not bound, as no unit can have this name in it: {clean(path)}" for path in unfit),
             "[Service]",
             "AmbientCapabilities=CAP_DAC_READ_SEARCH",
             "CapabilityBoundingSet=CAP_DAC_READ_SEARCH",
             "TemporaryFileSystem=" + " ".join(f"{folder}:ro" for folder in _HIDDEN),
             "BindPaths=/var/lib/openvpn-mq-exporter",
-            *(f"BindReadOnlyPaths=-{_quoted(path)}" for path in (*programs, *_SYSTEM, *own)),
+            *(f"BindReadOnlyPaths=-{_quoted(path)}" for path in (*programs, *_SYSTEM, *own) if path not in unfit),
             "",
         ]
     )
 
 
 def _path(source: Source) -> str | None:
-    """Return what has to be bound for a source; None for what needs nothing, or lies outside of this host's files."""
+    """Return what has to be bound for a source; None for what needs nothing."""
     if source.kind == "journal" or not source.name.startswith("/"):
         return None
     path = PurePosixPath(source.name)

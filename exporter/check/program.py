@@ -20,6 +20,7 @@ from exporter.check.options import PROGRAM, command_line
 from exporter.check.report import Level, Report
 from exporter.check.text import Style, render_text
 from exporter.check.users import known_user
+from exporter.discovery.processes import HiddenError
 from exporter.errors import BadInputError
 from exporter.sysv.sysctl import PROFILES
 
@@ -84,7 +85,10 @@ def _access(procfs: Path) -> str:
     from exporter.check.grant import drop_in  # noqa: PLC0415  # takes time, and most do not need it
     from exporter.discovery.finder import Finder  # noqa: PLC0415  # likewise
 
-    return drop_in(Finder(procfs).find(), (sys.prefix, sys.base_prefix))
+    try:
+        return drop_in(Finder(procfs).find(), (sys.prefix, sys.base_prefix))
+    except HiddenError as error:
+        raise BadInputError(f"{error}: run it as root") from None
 
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:
