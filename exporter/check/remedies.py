@@ -1,6 +1,7 @@
 """The commands, for root, that let a user read what it cannot."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shlex import quote
@@ -38,13 +39,14 @@ def remedies(
         source = access.source
         if source.kind == "journal":
             commands[f"usermod -aG systemd-journal {quote(who.name)}"] = None
-        elif source.path:
+        elif source.path and str(source.path).isprintable():  # others cannot be shown as they are
             for closed in _closed(who, source.path, 2 if source.kind == "management" else 4, look):
                 group = group_name(closed.found.st_gid)
                 if closed.found.st_gid != 0 and closed.found.st_mode >> 3 & closed.bit:
                     commands[f"usermod -aG {quote(group)} {quote(who.name)}"] = None
                 elif any(folder in closed.path.parents for folder in _VOLATILE):
-                    volatile[_tmpfiles_line(who, closed)] = None
+                    if not re.search(r'["\\]', str(closed.path)):
+                        volatile[_tmpfiles_line(who, closed)] = None
                 elif not any(home in (closed.path, *closed.path.parents, *source.path.parents) for home in _HOMES):
                     if closed.found.st_gid == 0:
                         commands[f"chgrp {quote(group_name(who.gid))} {quote(str(closed.path))}"] = None
@@ -76,4 +78,7 @@ def _tmpfiles_line(who: Identity, closed: _Closed) -> str:
     kind = "z" if closed.bit != 4 else "f"
     mode = (closed.found.st_mode | closed.bit << 3) & 0o7777
     owner = user_name(closed.found.st_uid)
-    return f"{kind} {closed.path} {mode:04o} {owner} {group_name(who.gid)} -"
+    path = str(closed.path).replace("%", "%%")
+    if re.search("[ ']", path):
+        path = f'"{path}"'
+    return f"{kind} {path} {mode:04o} {owner} {group_name(who.gid)} -"

@@ -1,6 +1,7 @@
 """Who may read what of a real OpenVPN, and the commands that change it."""
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -211,6 +212,16 @@ def test_files_that_a_reboot_makes_anew_get_a_line_for_tmpfiles() -> None:
     )
 
 
+def test_lines_for_tmpfiles_hold_one_path_each() -> None:
+    """A blank and a percent sign have meanings there; a path with a line break is left alone."""
+    path = "/run/open vpn/100%"
+    (first, _) = remedies(NOBODYS, [denied(path)], look({path: (0o100600, 0, 0)}))  # type: ignore[arg-type]
+    line = shlex.split(first)[1]
+    assert line == 'f "/run/open vpn/100%%" 0640 root nogroup -'
+    for path in ("/run/user/1000/x\nf /etc/cron.d/y", '/run/"', "/run/\\"):
+        assert remedies(NOBODYS, [denied(path)], look({path: (0o100600, 0, 0)})) == ()  # type: ignore[arg-type]
+
+
 def test_a_group_that_may_is_joined_and_nobodys_group_is_taken_away() -> None:
     """Fedora's folder is 0750 root:openvpn: with another group, OpenVPN itself could not read it."""
     entries = {"/etc/openvpn/server": (stat.S_IFDIR | 0o750, 0, 4), "/etc/openvpn/server/a.conf": (0o100600, 0, 4)}
@@ -241,11 +252,12 @@ def test_the_journal_and_a_service_that_must_be_restarted() -> None:
     )
 
 
-def test_lines_for_tmpfiles_do_what_they_promise(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mq-test", "mq test %n'"], ids=["plain", "odd"])
+def test_lines_for_tmpfiles_do_what_they_promise(tmp_path: Path, name: str) -> None:
     """The commands, run for real, but for the file that they write to."""
     need_root()
     need("systemd-tmpfiles")
-    folder = Path(f"/run/mq-test-{os.getpid()}")
+    folder = Path(f"/run/{name}-{os.getpid()}")
     folder.mkdir()
     try:
         folder.chmod(0o710)
