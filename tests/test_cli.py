@@ -101,6 +101,9 @@ def test_bad_flags(capsys: pytest.CaptureFixture[str], flags: list[str], named: 
         ("queues:\n  names:\n    - {name: a, key: 1}\n    - {name: b, key: 0x1}\n", 4, "already has the name 'a'"),
         ("queues:\n  names:\n    - {name: a, key: -1}\n    - {name: b, key: 0xffffffff}\n", 4, "has the name 'a'"),
         ("queues:\n  names:\n    - {name: a, key: one}\n", 3, "expected a whole number"),
+        pytest.param(
+            f"queues:\n  names:\n    - {{name: a, key: {'9' * 5000}}}\n", 3, "expected a whole number", id="long-number"
+        ),
         ("queues:\n  names:\n    - {name: a, key: 0}\n", 3, "key 0 is IPC_PRIVATE"),
         ("queues:\n  names:\n    - {name: a, key: 0x100000000}\n", 3, "does not fit into the 32 bits"),
         ("queues:\n  names:\n    - {name: '', key: 1}\n", 3, "expected text"),
@@ -256,6 +259,11 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_address_that_is_not_ours(capsys: pytest.CaptureFixture[str]) -> None:
     sentence = refused(capsys, "--web.listen-address=192.0.2.1:0", "--log.level=error", status=1)
     assert "cannot listen on 192.0.2.1:0: Cannot assign requested address" in sentence
+
+
+def test_what_is_no_host_name(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = refused(capsys, "--web.listen-address=vpn..example.org:0", "--log.level=error", status=1)
+    assert "cannot listen on vpn..example.org:0: it is not a host name; choose another" in sentence
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,7 +105,7 @@ def string(node: yaml.Node) -> str:
 
 def integer(node: yaml.Node) -> int:
     """Read a whole number, decimal or 0x hexadecimal."""
-    if isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)", node.value):
+    if isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19})", node.value):
         return int(node.value, 0 if "x" in node.value.lower() else 10)
     raise _UnexpectedValueError("expected a whole number, decimal or hexadecimal (0x4f560001)")
 

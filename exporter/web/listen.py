@@ -31,10 +31,11 @@ def listen(address: Address | UnixAddress) -> Listener:
     try:
         return _unix(address) if isinstance(address, UnixAddress) else _tcp(address)
     except OSError as error:
-        where = f"unix:{address.path}" if isinstance(address, UnixAddress) else _name(*address)
-        raise RefusedError(
-            f"cannot listen on {where}: {error.strerror or error}; choose another --web.listen-address"
-        ) from None
+        reason = error.strerror or str(error)
+    except UnicodeError:
+        reason = "it is not a host name"
+    where = f"unix:{address.path}" if isinstance(address, UnixAddress) else _name(*address)
+    raise RefusedError(f"cannot listen on {where}: {reason}; choose another --web.listen-address")
 
 
 def wrap(listening: socket.socket) -> Listener:

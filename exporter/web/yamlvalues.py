@@ -1,5 +1,6 @@
 """Values of the web configuration, read as Go's YAML reader takes them."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,10 @@ def text(node: yaml.Node) -> str:
     """Return text, which may be empty."""
     if not isinstance(node, yaml.ScalarNode):
         raise complain(node, "expected text")
-    return "" if is_null(node) else str(node.value)
+    value = "" if is_null(node) else str(node.value)
+    if unfit := re.search("[\0\ud800-\udfff]", value):
+        raise complain(node, f"text cannot have the character {unfit[0]!r}")
+    return value
 
 
 def flag(node: yaml.Node) -> bool:

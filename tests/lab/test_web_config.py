@@ -112,6 +112,10 @@ BAD = [
     "rate_limit: {interval: soon, burst: 1}",
     "rate_limit: {interval: 1d, burst: 1}",
     "rate_limit: {interval: 1s, burst: many}",
+    f"rate_limit: {{interval: 1s, burst: {'9' * 400}}}",
+    f'basic_auth_users: {{"\\ud800": {HASH}}}',
+    'tls_server_config: {cert_file: "server\\0.pem", key_file: server.key}',
+    'tls_server_config: {cert: "\\ud800", key: INLINE_KEY}',
 ]
 
 
