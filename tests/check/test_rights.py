@@ -167,6 +167,15 @@ def test_judged_by_modes_as_the_kernel_does(modes: list[int], owners: list[tuple
         top.rmdir()
 
 
+def test_what_capabilities_give_is_not_to_be_seen_in_modes(tmp_path: Path) -> None:
+    """Without root, nobody can tell what an exporter reads that runs with access.conf; it is not denied, though."""
+    closed = tmp_path / "closed"
+    closed.touch(0o600)
+    source = Source("config", str(closed), closed)
+    running = NOBODYS._replace(service=5, capabilities=1 << 2)  # CAP_DAC_READ_SEARCH
+    assert by_modes(running, source) == Access(source, "unknown", "run as root to know")
+
+
 def test_a_link_into_a_closed_folder(shared: Path) -> None:
     """The folders on the way to the file itself count, too; the commands, run for real, open them."""
     need_nobody()
