@@ -16,6 +16,7 @@ Verdict = Literal["ok", "missing", "denied", "unusable", "unknown"]
 
 KINDS: Final[tuple[Kind, ...]] = ("config", "log", "journal", "status", "hooks", "management", "certificate")
 JOURNAL_FOLDERS: Final = ("var/log/journal", "run/log/journal")
+_NOT_THERE: Final = (FileNotFoundError, NotADirectoryError)
 
 
 class Source(NamedTuple):
@@ -92,7 +93,7 @@ def try_source(source: Source) -> Access:
             return Access(source, "unusable", "it is not a regular file")
         else:
             os.close(os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
-    except (FileNotFoundError, NotADirectoryError):
+    except _NOT_THERE:
         return Access(source, "missing", "it is not there")
     except OSError as error:
         return Access(source, "denied", error.strerror or str(error))
@@ -104,13 +105,19 @@ def _try_journal(source: Source, root: Path) -> Access:
     denied = False
     for folder in JOURNAL_FOLDERS:
         try:
-            files = list((root / folder).glob("*/system.journal"))
-        except OSError:
-            denied = True
+            files = [root / folder / machine / "system.journal" for machine in os.listdir(root / folder)]
+        except OSError as error:
+            denied |= not isinstance(error, _NOT_THERE)
             continue
         for file in files:
-            if os.access(file, os.R_OK, effective_ids=True):
-                return Access(source, "ok")
+            try:
+                os.stat(file)
+                if os.access(file, os.R_OK, effective_ids=True):
+                    return Access(source, "ok")
+            except _NOT_THERE:
+                continue
+            except OSError:
+                pass  # it is in a folder that is closed
             denied = True
     if denied:
         return Access(source, "denied", os.strerror(errno.EACCES))

@@ -300,6 +300,19 @@ def test_what_cannot_be_read_is_counted_and_logged_once(open_host: Host, caplog:
     assert last.servers[0].status == host.root / "run/closed/st"  # its collector is to report what it had
 
 
+@pytest.mark.parametrize("folder", ["", "/0123"], ids=["of-all", "of-the-machine"])
+def test_a_journal_in_a_closed_folder_is_denied_and_not_missing(open_host: Host, folder: str) -> None:
+    """As on a hardened host, where it is root's and systemd-journal's alone."""
+    need_root()
+    run(open_host, SERVER)
+    (open_host.root / f"var/log/journal{folder}").chmod(0o750)
+    discovery = open_host.discovery()
+    with as_nobody():
+        discovery.look()
+    assert discovery.found
+    assert discovery.found.unreadable("vpn")["journal"] == 1
+
+
 def test_what_is_no_regular_file_cannot_be_used(host: Host) -> None:
     """A pipe, whose lines another program waits for, is not even opened."""
     run(host, SERVER + "status /run/st\nlog /var/log/pipe\nca /etc/pki\n")
