@@ -1,12 +1,14 @@
 """When the certificates and revocation lists of instances end, as far as they can be read."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from exporter.discovery.finder import read_text
+from exporter.discovery.finder import read_bytes
 from exporter.discovery.instance import Instance
 from exporter.discovery.options import Certificate, CertificateKind
 from exporter.openvpn.certificates import certificate_expiries, crl_expiries
+
+_MAX_BYTES: Final = 32 << 20  # of a file; of a revocation list, that is half a million certificates
 
 
 class Expiry(NamedTuple):
@@ -33,5 +35,5 @@ def _times(instance: Instance, certificate: Certificate) -> list[float]:
     if certificate.path is None:
         data = (certificate.inline or "").encode(errors="surrogateescape")
     else:
-        data = read_text(instance.root, certificate.path).encode(errors="surrogateescape")
+        data = read_bytes(instance.root, certificate.path, _MAX_BYTES)
     return crl_expiries(data) if certificate.kind == "crl" else certificate_expiries(data)

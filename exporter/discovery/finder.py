@@ -77,14 +77,19 @@ class Finder:
 
 def read_text(root: Path, path: PurePosixPath) -> str:
     """Return the text of a regular file below `root`, never waiting for a pipe. Raise OSError."""
+    return os.fsdecode(read_bytes(root, path, _MAX_BYTES))
+
+
+def read_bytes(root: Path, path: PurePosixPath, most: int) -> bytes:
+    """Return the content of a regular file below `root` of up to `most` bytes. Raise OSError."""
     descriptor = os.open(_below(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(0, "not a regular file")
-        if found.st_size > _MAX_BYTES:
-            raise OSError(0, "larger than 1 MiB; it is not a configuration")
-        return os.fsdecode(file.read(_MAX_BYTES))
+        if found.st_size > most:
+            raise OSError(0, f"larger than {most >> 20} MiB; it is not what it should be")
+        return file.read(most)
 
 
 def _below(root: Path, path: PurePosixPath) -> Path:

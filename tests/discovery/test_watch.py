@@ -1,5 +1,6 @@
 """What the collectors are given to watch, and what is said of what cannot be read."""
 
+import base64
 import contextlib
 import logging
 import os
@@ -7,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -361,6 +362,26 @@ def test_when_certificates_end(host: Host, tmp_path: Path) -> None:
         ("vpn", "ca", ends[1]),
         ("vpn", "cert", ends[0]),
     ]
+
+
+def test_when_a_long_revocation_list_ends(host: Host) -> None:
+    """Of a site that has revoked some ten thousands of certificates: two megabytes."""
+
+    def element(tag: int, *parts: bytes) -> bytes:
+        content = b"".join(parts)
+        size = len(content).to_bytes(4, "big")
+        return bytes([tag, 0x84]) + size + content
+
+    revoked = element(0x30, *(element(0x30, element(0x02, number.to_bytes(20, "big"))) for number in range(70_000)))
+    times = element(0x17, b"260101000000Z"), element(0x17, b"270101000000Z")
+    der = element(0x30, element(0x30, element(0x30), element(0x30), *times, revoked))
+    pem = f"-----BEGIN X509 CRL-----\n{base64.encodebytes(der).decode()}-----END X509 CRL-----\n"
+    run(host, SERVER + "crl-verify /etc/crl.pem\n")
+    host.file("/etc/crl.pem", pem)
+    discovery = host.discovery()
+    discovery.look()
+    assert discovery.found
+    assert [one.time for one in discovery.found.expiries] == [datetime(2027, 1, 1, tzinfo=UTC).timestamp()]
 
 
 def test_a_look_that_hangs_is_a_fault(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
