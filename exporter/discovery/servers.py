@@ -1,10 +1,11 @@
 """Instances as servers for the collectors, and the names that the configuration gives to them."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from exporter.config.model import OpenVpnServer
+from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
 from exporter.discovery.access import Access, Kind
 from exporter.discovery.instance import Instance
 
@@ -62,9 +63,22 @@ def named_as_configured(instances: Sequence[Instance], servers: Sequence[OpenVpn
 
 def is_same(instance: Instance, server: OpenVpnServer) -> bool:
     """Return whether the configuration means this instance: by anything that no two instances share."""
-    return bool(
-        (server.management and server.management == instance.management)
-        or (server.status and server.status == instance.status)
-        or (server.log and server.log == instance.log)
-        or (server.journal and server.journal == instance.unit)
+
+    def same(configured: Path | None, own: Path | None) -> bool:
+        if configured is None or own is None:
+            return False
+        # Through a container's root, a link would lead to a file of the host.
+        resolve = os.path.normpath if instance.process.cgroup.container else os.path.realpath
+        return resolve(configured) == resolve(own)
+
+    return (
+        (server.management is not None and server.management == instance.management)
+        or same(_socket(server.management), _socket(instance.management))
+        or same(server.status, instance.status)
+        or same(server.log, instance.log)
+        or (server.journal is not None and server.journal == instance.unit)
     )
+
+
+def _socket(address: UnixAddress | TcpAddress | None) -> Path | None:
+    return Path(address.path) if isinstance(address, UnixAddress) else None

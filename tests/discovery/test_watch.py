@@ -160,6 +160,20 @@ def test_the_configurations_servers_win_and_give_their_names(host: Host) -> None
     assert names == {"berlin": "/etc/openvpn/a.conf", "berlin'": "/etc/openvpn/berlin.conf"}
 
 
+@pytest.mark.parametrize("key", ["status", "log", "management"])
+def test_a_configured_server_is_recognized_through_a_link(host: Host, key: str) -> None:
+    """Many configurations still say /var/run for /run."""
+    run(host, SERVER + "status /run/x\nlog /run/x\nmanagement /run/x unix\n")
+    (host.root / "run").mkdir()
+    (host.root / "var/run").symlink_to("../run")
+    path = host.root / "var/run/x"
+    value = UnixAddress(str(path)) if key == "management" else path
+    discovery = host.discovery(Config(servers=(OpenVpnServer("office", **{key: value}),)))  # type: ignore[arg-type]
+    discovery.look()
+    assert discovery.found
+    assert [one.name for one in discovery.found.instances] == ["office"]
+
+
 def test_a_reload_keeps_what_was_found(host: Host) -> None:
     """A new file without servers gets them; one with servers has its own."""
     run(host, SERVER)
