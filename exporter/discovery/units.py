@@ -1,5 +1,6 @@
 """What systemd says of a process: its unit, by the cgroup, and the folder that the unit's file starts it in."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
@@ -107,4 +108,6 @@ def _try(read: Callable[[PurePosixPath], str], path: PurePosixPath) -> str:
 
 
 def _unescape(text: str) -> str:
-    return re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), text.replace("-", "/"))
+    # It is bytes that systemd escapes, and a character can have several.
+    data = os.fsencode(text.replace("-", "/"))
+    return os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), data))

@@ -363,3 +363,12 @@ def test_names_that_are_not_utf8(host: Host) -> None:
     found = host.only()
     assert (found.name, found.config) == ("b\ufffdro", "/etc/openvpn/b\ufffdro.conf")
     assert found.max_clients == 200
+
+
+def test_an_escaped_name_that_is_not_ascii(host: Host) -> None:
+    """systemd escapes bytes, of which a letter can have several."""
+    host.file("/usr/lib/systemd/system/vpn@.service", "[Service]\nWorkingDirectory=/etc/openvpn/%I\n")
+    host.file("/etc/openvpn/büro/x.conf", SERVER)
+    host.process(500, ["openvpn", "--config", "x.conf"], cgroup=r"/system.slice/vpn@b\xc3\xbcro.service")
+    assert host.only().config == "/etc/openvpn/büro/x.conf"
+    assert host.only().max_clients == 200
