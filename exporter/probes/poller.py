@@ -17,7 +17,7 @@ from exporter.openvpn.management import LoadStats, ManagementClient, PollError, 
 from exporter.probes.connection import Deadline, StoppedError, connect, run_poll
 from exporter.probes.scripts import running_script
 from exporter.probes.sockets import has_client
-from exporter.probes.statusfile import current_time
+from exporter.probes.statusfile import current_time, open_regular
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Poller:
         if path is None:
             raise PollError("auth", "it asks for a password; name its file in management_password_file")
         try:
-            with path.open("rb") as file:
+            with open(open_regular(path), "rb") as file:
                 return file.readline(_MAX_PASSWORD).rstrip(b"\r\n")
         except OSError as error:
             raise PollError("auth", f"it asks for a password, and {path} cannot be read: {error.strerror}") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.openvpn.hookrecord import OpenRuns, Start, parse_record
+from exporter.probes.statusfile import open_regular
 from exporter.procfs import is_running
 
 _TAIL: Final = 64 * 1024  # bytes: some hundred scripts, of which only the last one can be running
@@ -16,7 +17,7 @@ def running_script(record: Path, server: str | None, procfs: Path) -> str | None
     `server`: of a record that several servers share, the one whose lines count; None if all lines do.
     """
     try:
-        with record.open("rb") as file:
+        with open(open_regular(record), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             batch = file.read(_TAIL)
     except OSError:

@@ -33,7 +33,7 @@ def read_whole(path: Path) -> Reading:
 
 def current_time(path: Path, now: float) -> float | None:
     """Return the time inside the file, from its head; None if it has none. Raise OSError."""
-    descriptor = _open(path)
+    descriptor = open_regular(path)
     try:
         return read_time(os.read(descriptor, HEAD), now)
     finally:
@@ -47,7 +47,7 @@ def signature(path: Path) -> tuple[int, ...]:
 
 
 def _read(path: Path) -> Reading:
-    descriptor = _open(path)
+    descriptor = open_regular(path)
     try:
         before = os.fstat(descriptor)
         begin = time.time()
@@ -67,7 +67,8 @@ def _read(path: Path) -> Reading:
     return Reading(b"".join(parts), same and quiet)
 
 
-def _open(path: Path) -> int:
+def open_regular(path: Path) -> int:
+    """Return the descriptor of a regular file, opened for reading. Raise OSError, also for a pipe."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe must not block
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor

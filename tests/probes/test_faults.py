@@ -1,6 +1,8 @@
 """Polls of a management interface that misbehaves in every way, or is not there."""
 
+import os
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +146,22 @@ def test_a_wrong_a_missing_and_an_unreadable_password(tmp_path: Path, address: U
         assert poll(server(address))[1].failure == "auth"
         assert poll(server(address, management_password_file=tmp_path / "gone"))[1].failure == "auth"
         assert poll(server(address, management_password_file=tmp_path))[1].failure == "auth"
+
+
+def test_a_pipe_in_place_of_a_password_is_not_waited_for(tmp_path: Path, address: UnixAddress) -> None:
+    """In a thread, as a wait for it has no end."""
+    file = tmp_path / "pipe"
+    os.mkfifo(file)
+    failures: list[Reason | None] = []
+
+    def ask() -> None:
+        failures.append(poll(server(address, management_password_file=file))[1].failure)
+
+    with Fake(address, password(b"secret")):
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(10)
+    assert failures == ["auth"]
 
 
 def test_a_password_file_is_not_read_where_no_password_is_asked(tmp_path: Path, address: UnixAddress) -> None:

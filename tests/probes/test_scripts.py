@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def test_a_record_of_one_servers_own(tmp_path: Path) -> None:
 
 def test_no_record(tmp_path: Path) -> None:
     assert running_script(tmp_path / "missing", "s", PROC) is None
+
+
+def test_a_pipe_in_place_of_the_record_is_not_waited_for(tmp_path: Path) -> None:
+    """In a thread, as a wait for it has no end."""
+    record = tmp_path / "pipe"
+    os.mkfifo(record)
+    found: list[object] = []
+    looking = threading.Thread(target=lambda: found.append(running_script(record, "s", PROC)), daemon=True)
+    looking.start()
+    looking.join(10)
+    assert found == [None]
 
 
 def test_a_real_hook_tells_blocked_from_busy(tmp_path: Path, address: UnixAddress) -> None:
