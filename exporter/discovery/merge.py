@@ -83,7 +83,7 @@ class _Merge:
         return replace(
             self._options,
             mode="server" if "server" in self._modes else "client" if "client" in self._modes else "p2p",
-            status=paths.optional(last.argument("status")),
+            status=paths.optional(last.argument("status")) if self._interval else None,  # with 0 it is never written
             status_interval=self._interval or 60,
             status_version=last.number("status-version", 1),
             management=management(last, paths, is_unix=self._unix_management, password=self._password),

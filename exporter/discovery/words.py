@@ -34,7 +34,7 @@ def split_line(line: str) -> tuple[str, ...]:
         if char == "\\" and not backslash and state is not _State.SINGLE:
             backslash = True
             continue
-        if state is _State.BETWEEN and char in ";#" and not backslash:
+        if state is _State.BETWEEN and char in ";#":
             break
         kept, state, complete = _step(state, char, escaped=backslash)
         if complete:

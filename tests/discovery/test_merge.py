@@ -91,6 +91,12 @@ def test_relative_paths_without_a_folder_are_faults() -> None:
     assert [fault.path for fault in merged.faults] == ["server.conf", "s"]
 
 
+def test_a_status_file_that_is_never_written() -> None:
+    """With 0 seconds OpenVPN makes the file, and leaves it empty."""
+    assert written("status /a 5\nstatus /b 0\n").status is None
+    assert written("status /a 0\nstatus /b 5\n").status == PurePosixPath("/b")
+
+
 def test_the_first_log_is_kept_and_wins_over_syslog() -> None:
     merged = written("daemon\nlog-append /a\nlog /b\n")
     assert merged.log == PurePosixPath("/a")

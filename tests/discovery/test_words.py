@@ -78,6 +78,7 @@ LINES = [
     'inside a"b c',
     "after 'b'c # comment",
     'empty "" x',
+    "comment \\# x",
 ]
 
 
