@@ -1,6 +1,7 @@
 """The report for programs: one line as monitoring plugins have it, or JSON."""
 
 import json
+import math
 from typing import Any, Final
 
 from exporter.check.judge import Thresholds, percent
@@ -87,7 +88,11 @@ def render_json(report: Report) -> str:
                         for one in instance.options.scripts
                     ],
                     "plugins": [plugin.path for plugin in instance.options.plugins],
-                    "expiries": {one.kind: one.time for one in seen.openvpn.expiries if one.server == instance.name},
+                    "expiries": {
+                        one.kind: one.time if math.isfinite(one.time) else None  # of a list that never ends
+                        for one in seen.openvpn.expiries
+                        if one.server == instance.name
+                    },
                     "remedies": seen.openvpn.remedies.get(instance.name, ()),
                 }
                 for instance in seen.openvpn.instances

@@ -1,5 +1,6 @@
 """What is said of what was seen, where no real thing can be made to show it in a test's time."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.check.judge import Thresholds, judge, percent
+from exporter.check.machine import render_json
 from exporter.check.report import Finding, Level, OpenVpn, Report, Seen
 from exporter.discovery.expiry import Expiry
 from exporter.discovery.options import CertificateKind
@@ -96,3 +98,14 @@ def test_the_worst_decides(levels: list[Level]) -> None:
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
 def test_only_what_is_full_is_at_a_hundred_percent(used: int, limit: int) -> None:
     assert (int(percent(used / limit).removesuffix(" %")) >= 100) == (used >= limit)
+
+
+def test_a_list_that_never_ends_is_null_in_json(tmp_path: Path) -> None:
+    """JSON has no infinity; some readers refuse the whole document."""
+    host = Host(tmp_path)
+    host.process(500, ["openvpn", "--dev", "tun0"], cwd="/")
+    expiries = (Expiry("tun0", "crl", float("inf")), Expiry("tun0", "cert", NOW))
+    openvpn = OpenVpn(instances=(host.only(),), accesses={"tun0": ()}, expiries=expiries)
+    text = render_json(Report(seen(openvpn=openvpn), ()))
+    document = json.loads(text, parse_constant=pytest.fail)
+    assert document["openvpn"]["instances"][0]["expiries"] == {"crl": None, "cert": NOW}
