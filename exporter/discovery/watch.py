@@ -61,7 +61,7 @@ class Discovery:
         self._found: Found | None = None
         self._looking_since: float | None = None
         self._due = 0.0
-        self._on_change: Callable[[Config], None] = lambda _: None
+        self._on_change: Callable[[Config], None] | None = None  # None before the start
         self._state_log = StateLog(_log)
         self._finding = threading.Lock()
         self._adopting = threading.Lock()  # so that a look of before cannot undo what a reload has brought
@@ -93,7 +93,9 @@ class Discovery:
 
     def start(self, on_change: Callable[[Config], None]) -> None:
         """Look now and every minute; `on_change` gets each configuration that differs from the one before."""
-        self._on_change = on_change
+        with self._adopting:
+            self._on_change = on_change
+            self._hand_on_news()  # what was adopted before
         if self._enabled:
             self._thread.start()
 
@@ -168,8 +170,13 @@ class Discovery:
         return replace(self._config, servers=self._found.servers)
 
     def _hand_on(self) -> None:
-        self._handed_on = self._complete()
-        self._on_change(self._handed_on)
+        if self._on_change:
+            self._handed_on = self._complete()
+            self._on_change(self._handed_on)
+
+    def _hand_on_news(self) -> None:
+        if self._complete() != self._handed_on:
+            self._hand_on()
 
     def _round(self) -> float:
         if time.monotonic() >= self._due:
@@ -179,8 +186,7 @@ class Discovery:
             self._looking_since = None
             self.report()
             with self._adopting:
-                if self._complete() != self._handed_on:
-                    self._hand_on()
+                self._hand_on_news()
             self._first_look.set()
         return _REST
 

@@ -17,7 +17,7 @@ from exporter.config.load import load
 from exporter.config.model import Config, DiscoveryOptions, OpenVpnServer, UnixAddress
 from exporter.discovery.access import KINDS
 from exporter.discovery.instance import Instance
-from exporter.discovery.watch import KEEP, Found
+from exporter.discovery.watch import KEEP, Discovery, Found
 from exporter.errors import BadInputError
 from tests.discovery.hosts import Host
 from tests.support.folders import open_folder
@@ -189,6 +189,21 @@ def test_a_reload_keeps_what_was_found(host: Host) -> None:
         discovery.stop()
     assert [one.name for one in told[0].servers] == ["vpn"]
     assert told[1:] == [own, replace(POLLED, servers=told[0].servers)]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_reload_before_the_start_is_not_lost(host: Host, *, enabled: bool) -> None:
+    """SIGHUP may come while the collectors are still starting with the file as it was."""
+    own = Config(servers=(OpenVpnServer("own"),))
+    told: list[Config] = []
+    discovery = Discovery(host.finder, Config(), enabled=enabled)
+    discovery.adopt(own)
+    discovery.start(told.append)
+    try:
+        assert discovery.wait_for_first_look(10)
+    finally:
+        discovery.stop()
+    assert told == [own]
 
 
 def test_what_two_write_to_is_nobodys(host: Host) -> None:
