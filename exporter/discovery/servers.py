@@ -1,13 +1,17 @@
 """Instances as servers for the collectors, and the names that the configuration gives to them."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
 from exporter.discovery.access import Access, Kind
 from exporter.discovery.instance import Instance
+
+_LOCAL: Final = re.compile(r"localhost|127\.[0-9.]+|0\.0\.0\.0|::1?")
 
 
 def to_server(
@@ -24,7 +28,7 @@ def to_server(
         return path if kind not in denied or path == before else None
 
     polled = instance.options.management if management else None
-    pollable = polled is not None and not polled.part and "management" not in denied
+    pollable = polled is not None and not polled.part and "management" not in denied and not _leads_astray(instance)
     password = polled.password_file if polled and pollable else None
     records = instance.records
     known = previous or OpenVpnServer(instance.name)
@@ -38,6 +42,16 @@ def to_server(
         status=readable("status", instance.status, known.status) if instance.mode == "server" else None,
         status_interval=float(instance.options.status_interval),
         script_hooks=instance.script_hooks,
+    )
+
+
+def _leads_astray(instance: Instance) -> bool:
+    """Return whether its management address means the container that it is in, and from here the host."""
+    address = instance.management
+    return (
+        instance.process.cgroup.container
+        and isinstance(address, TcpAddress)
+        and _LOCAL.fullmatch(address.host) is not None
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.load import load
-from exporter.config.model import Config, DiscoveryOptions, OpenVpnServer, UnixAddress
+from exporter.config.model import Config, DiscoveryOptions, OpenVpnServer, TcpAddress, UnixAddress
 from exporter.discovery.access import KINDS
 from exporter.discovery.instance import Instance
 from exporter.discovery.watch import KEEP, Discovery, Found
@@ -131,6 +131,18 @@ def test_a_management_socket_in_a_container(host: Host) -> None:
     configured.look()
     assert configured.found
     assert [one.name for one in configured.found.instances] == ["tun0"]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_polled"),
+    [("127.0.0.1", False), ("0.0.0.0", False), ("::1", False), ("172.17.0.2", True)],  # noqa: S104
+)
+def test_a_management_port_in_a_container(host: Host, address: str, is_polled: bool) -> None:
+    """The host's own port of that number may be another server's."""
+    argv = ["openvpn", "--server", "10.8.0.0", "255.255.255.0", "--dev", "tun0", "--management", address, "7505"]
+    host.process(500, argv, cgroup="/system.slice/docker-0123456789abcdef.scope", cwd="/")
+    (server,) = host.discovery(POLLED).look().servers
+    assert server.management == (TcpAddress(address, 7505) if is_polled else None)
 
 
 def test_management_is_never_polled_if_its_client_has_a_part(host: Host) -> None:
