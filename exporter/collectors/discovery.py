@@ -39,7 +39,7 @@ EXPIRY: Final = Metric(
     "openvpn_certificate_expiry_timestamp_seconds",
     "gauge",
     "The earliest notAfter in the file or inline block of the options ca and cert, the earliest nextUpdate in that of "
-    "crl-verify.",
+    "crl-verify. Of several CA certificates, those that have ended do not count unless all have.",
     ("server", "kind"),
 )
 UNREADABLE: Final = Metric(

@@ -12,14 +12,14 @@ _MAX_BYTES: Final = 32 << 20  # of a file; of a revocation list, that is half a 
 
 
 class Expiry(NamedTuple):
-    """The earliest end in one file or inline block, in Unix seconds."""
+    """When one file or inline block ends, in Unix seconds."""
 
     server: str
     kind: CertificateKind
     time: float
 
 
-def expiries(instances: Sequence[Instance]) -> Iterator[Expiry]:
+def expiries(instances: Sequence[Instance], now: float) -> Iterator[Expiry]:
     """Yield one for each certificate that can be read and is one; what cannot be read is reported as a source."""
     for instance in instances:
         for certificate in instance.certificates:
@@ -28,7 +28,18 @@ def expiries(instances: Sequence[Instance]) -> Iterator[Expiry]:
             except (OSError, ValueError):
                 continue
             if times:
-                yield Expiry(instance.name, certificate.kind, min(times))
+                yield Expiry(instance.name, certificate.kind, end_of(certificate.kind, times, now))
+
+
+def end_of(kind: CertificateKind, times: Sequence[float], now: float) -> float:
+    """Return the end that matters of several in one file: the earliest.
+
+    A file of CA certificates may hold an old one that has ended, beside the new one that clients use by now: it does
+    not matter any more.
+    """
+    if kind == "ca":
+        return min((time for time in times if time > now), default=max(times))
+    return min(times)
 
 
 def _times(instance: Instance, certificate: Certificate) -> list[float]:

@@ -146,7 +146,9 @@ class Discovery:
         kept = ended if problem is None else before
         # Sorted, so that an order that changes does not look like servers that change.
         all_servers = tuple(sorted((*servers, *kept.values()), key=lambda server: server.name))
-        self._found = Found(instances, tried, tuple(expiries(instances)), all_servers, tuple(ended), problem)
+        self._found = Found(
+            instances, tried, tuple(expiries(instances, time.time())), all_servers, tuple(ended), problem
+        )
         return self._complete()
 
     def _ended(self, servers: Sequence[OpenVpnServer], running: AbstractSet[str]) -> dict[str, OpenVpnServer]:
