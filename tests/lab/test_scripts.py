@@ -268,7 +268,7 @@ def test_a_reload_that_names_servers(tmp_path: Path) -> None:
     script.chmod(0o755)
     config.write_text("queues: {}\n")
     two = "servers: [{name: one, hooks: /nowhere/one}, {name: other, hooks: /nowhere/other}]\n"
-    with running(*FLAGS, f"--config.file={config}") as program, FakeOpenVpn(tmp_path, "vpn", script) as openvpn:
+    with running(*FLAGS, f"--config.file={config}") as program, FakeOpenVpn(tmp_path, "reloaded", script) as openvpn:
         program.addresses()
 
         def reload(text: str) -> None:
@@ -277,7 +277,7 @@ def test_a_reload_that_names_servers(tmp_path: Path) -> None:
 
         def counted(number: int = 0) -> float | None:
             openvpn.run(number)
-            return program.value("openvpn_script_runs_total", server="vpn", hook="learn-address")
+            return program.value("openvpn_script_runs_total", server="reloaded", hook="learn-address")
 
         wait_until(lambda: bool(counted(1)), "it counts", 30)
         reload(two)
