@@ -45,6 +45,11 @@ def shows_others(procfs: Path) -> bool:
     return Path(procfs, "1").exists()
 
 
+def hides_others(procfs: Path) -> bool:
+    """Return whether other users' processes cannot be read (hidepid), be they not shown at all, or shown and closed."""
+    return not os.access(Path(procfs, "1"), os.X_OK, effective_ids=True)
+
+
 def own_ipc_namespace() -> int:
     """Return the inode that identifies the IPC namespace of this process."""
     return os.stat("/proc/self/ns/ipc").st_ino

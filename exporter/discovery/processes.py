@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from exporter.discovery.units import Cgroup, parse_cgroup
+from exporter.procfs import hides_others
 
 # OpenVPN, and the same as OpenVPN Access Server calls it; not openvpn-mq-exporter, nor scripts named after a VPN.
 _COMM: Final = re.compile(r"openvpn(?:-?[0-9][0-9.]*)?|openvpn-openssl")
@@ -33,7 +34,7 @@ def find_processes(procfs: Path) -> list[Process]:
 
     Raise HiddenError or OSError if the processes of other users cannot be seen.
     """
-    if not os.access(procfs / "1", os.X_OK, effective_ids=True):
+    if hides_others(procfs):
         raise HiddenError(f"{procfs} hides the processes of other users (hidepid)")
     found: dict[int, tuple[Process, int]] = {}
     for name in os.listdir(procfs):

@@ -11,7 +11,7 @@ from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
 from exporter.discovery.access import Access, Kind
 from exporter.discovery.instance import Instance
 
-_LOCAL: Final = re.compile(r"localhost|127\.[0-9.]+|0\.0\.0\.0|::1?")
+_LOCAL: Final = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 def to_server(

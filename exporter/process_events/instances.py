@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.discovery.finder import read_text
 from exporter.discovery.instance import Instance
@@ -22,6 +22,13 @@ _COMMON: Final = frozenset(map(PurePosixPath, ("/bin", "/sbin", "/usr/bin", "/us
 _OPENVPN: Final = "/usr/sbin/openvpn"
 
 
+class _Marked(NamedTuple):
+    """A script's file, and since when its executions are reported, in nanoseconds of CLOCK_MONOTONIC."""
+
+    program: Program
+    since: int
+
+
 class Scripts:
     """What is executed; without fanotify nothing is known, and OpenVPN's children have to be looked at in time."""
 
@@ -30,8 +37,7 @@ class Scripts:
         self._runs: Executions | None = None
         with contextlib.suppress(OSError):
             self._starts, self._runs = Executions(), Executions()
-        self._marked: dict[str, Program] = {}  # by path
-        self._since: dict[str, int] = {}  # when each path was marked, in nanoseconds of CLOCK_MONOTONIC
+        self._marked: dict[str, _Marked] = {}  # by path
         self._is_outdated = False  # what `process` returned: a script has been replaced since
         self.refresh()
 
@@ -71,7 +77,7 @@ class Scripts:
                 programs[program].add(script.hook)
                 marked += 1
         told = commands.complete and marked == len(scripts) == len(programs)
-        since = max((self._since[str(script.path)] for script in scripts), default=0) if told else None
+        since = max((self._marked[str(script.path)].since for script in scripts), default=0) if told else None
         hooks = {program: frozenset(hooks) for program, hooks in programs.items()}
         return Process(process.pid, process.start_ticks, server, process.argv, commands, hooks, since)
 
@@ -104,10 +110,10 @@ class Scripts:
         if path is None or path.parent in _COMMON or self._runs is None:
             return None
         program = self._runs.mark(str(path))
-        if program and self._marked.get(str(path)) != program:
-            self._is_outdated |= str(path) in self._marked
-            self._marked[str(path)] = program
-            self._since[str(path)] = time.monotonic_ns()
+        known = self._marked.get(str(path))
+        if program and (known is None or known.program != program):
+            self._is_outdated |= known is not None
+            self._marked[str(path)] = _Marked(program, time.monotonic_ns())
         return program
 
 

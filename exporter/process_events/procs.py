@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from exporter.procfs import hides_others
+
 _LONGEST: Final = 128 * 1024  # bytes of a command line that are read
 _TICK: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
 
@@ -39,8 +41,8 @@ class Processes:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
 
     def are_hidden(self) -> bool:
-        """Return whether the processes of other users cannot be seen (hidepid)."""
-        return self.name(1) is None
+        """Return whether OpenVPN's processes cannot be read (hidepid)."""
+        return hides_others(Path(self._root))
 
     def words(self, pid: int) -> tuple[str, ...] | None:
         """Return the command line; empty while the process executes a new program, None if it is gone."""

@@ -8,7 +8,7 @@ import pytest
 from exporter.config.model import TcpAddress, UnixAddress
 from exporter.discovery.processes import HiddenError
 from tests.discovery.hosts import Host
-from tests.support.hidepid import printed
+from tests.support.hidepid import refusal
 
 SERVER = "port 1194\nproto udp\ndev tun\nserver 10.8.0.0 255.255.255.0\ntopology subnet\nmax-clients 200\nverb 3\n"
 
@@ -304,12 +304,9 @@ def test_hidden_processes_are_an_error(host: Host) -> None:
 @pytest.mark.parametrize("mode", ["noaccess", "invisible"])
 def test_a_proc_that_is_closed_to_others_is_one(mode: str) -> None:
     """With noaccess, each process is there, and nothing of it can be read."""
-    program = (
-        "from pathlib import Path; from exporter.discovery.processes import HiddenError, find_processes\n"
-        "try: print(find_processes(Path('/proc')))\n"
-        "except HiddenError as error: print(error)"
-    )
-    assert printed(program, mode) == "/proc hides the processes of other users (hidepid)\n"
+    imports = "from pathlib import Path; from exporter.discovery.processes import HiddenError, find_processes"
+    message = refusal(imports, "find_processes(Path('/proc'))", "HiddenError", mode)
+    assert message == "/proc hides the processes of other users (hidepid)\n"
 
 
 def test_version_of_the_program_file(host: Host) -> None:

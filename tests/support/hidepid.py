@@ -8,6 +8,11 @@ from tests.support.needs import need_root
 _AS_NOBODY = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
 
 
+def refusal(imports: str, call: str, error: str, mode: str) -> str:
+    """The message of the error that a call raises there, as a line."""
+    return printed(f"{imports}\ntry: print({call})\nexcept {error} as error: print(error)", mode)
+
+
 def printed(program: str, mode: str) -> str:
     """What a program of Python prints as nobody, where /proc is mounted with this hidepid."""
     need_root()

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.procfs import exists
 from exporter.sysv.sleepers import SYSTEM_CALLS, DeniedError, parse_syscall, scan, system_calls
-from tests.support.hidepid import printed
+from tests.support.hidepid import refusal
 
 X86 = SYSTEM_CALLS["x86_64"]
 ARM = SYSTEM_CALLS["aarch64"]
@@ -57,12 +57,9 @@ def test_hidden_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["noaccess", "invisible"])
 def test_a_proc_that_is_closed_to_others(mode: str) -> None:
     """With noaccess, each process is there, and nothing of it can be read: one sentence, too."""
-    program = (
-        "from pathlib import Path; from exporter.sysv.sleepers import SYSTEM_CALLS, DeniedError, scan\n"
-        "try: scan(Path('/proc'), SYSTEM_CALLS['x86_64'])\n"
-        "except DeniedError as error: print(error)"
-    )
-    assert printed(program, mode) == "/proc hides the processes of others (hidepid): mount it without hidepid\n"
+    imports = "from pathlib import Path; from exporter.sysv.sleepers import SYSTEM_CALLS, DeniedError, scan"
+    message = refusal(imports, "scan(Path('/proc'), SYSTEM_CALLS['x86_64'])", "DeniedError", mode)
+    assert message == "/proc hides the processes of others (hidepid): mount it without hidepid\n"
 
 
 def test_a_container_with_the_queues_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
