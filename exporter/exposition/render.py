@@ -2,11 +2,13 @@
 
 import operator
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.exposition.families import Family, Metric
+from exporter.exposition.gzipped import Part
 
 
 class _Kept(NamedTuple):
@@ -18,7 +20,7 @@ class _Kept(NamedTuple):
     columns: Sequence[Sequence[str]]
     values: Sequence[float]
     template: str | None
-    samples: bytes | None
+    samples: Part | None
 
 
 class Renderer:
@@ -32,14 +34,14 @@ class Renderer:
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
 
-    def render(self, family: Family, *, openmetrics: bool) -> list[bytes]:
+    def render(self, family: Family, *, openmetrics: bool) -> list[Part]:
         """Return the family's HELP and TYPE lines and its samples; nothing at all if it has no samples."""
         if not family.values:
             self._kept.pop(family.metric.name, None)
             return []
         return [_head(family.metric, openmetrics=openmetrics), self._samples(family)]
 
-    def _samples(self, family: Family) -> bytes:
+    def _samples(self, family: Family) -> Part:
         metric, values, columns = family
         kept = self._kept.get(metric.name)
         if kept and len(kept.columns) == len(columns) and all(map(operator.is_, kept.columns, columns)):
@@ -50,7 +52,7 @@ class Renderer:
         else:
             unchanged = False
             template = _template(metric, len(values), columns)
-        samples = (template % tuple(_numbers(metric, values))).encode()
+        samples = Part((template % tuple(_numbers(metric, values))).encode())
         self._kept[metric.name] = _Kept(
             columns, values, None if unchanged else template, samples if unchanged else None
         )
@@ -76,7 +78,8 @@ def _template(metric: Metric, count: int, columns: Sequence[Sequence[str]]) -> s
     return f"{metric.name}{{{labels}}} %{number}\n" * count % tuple(cells)
 
 
-def _head(metric: Metric, *, openmetrics: bool) -> bytes:
+@cache  # bounded: metrics are declared, never made
+def _head(metric: Metric, *, openmetrics: bool) -> Part:
     title, help_text, unit = metric.name, metric.help.replace("\\", r"\\").replace("\n", r"\n"), ""
     if openmetrics:
         help_text = help_text.replace('"', r"\"")
@@ -84,7 +87,7 @@ def _head(metric: Metric, *, openmetrics: bool) -> bytes:
             title = title.removesuffix("_total")
         if metric.unit:
             unit = f"# UNIT {title} {metric.unit}\n"
-    return f"# HELP {title} {help_text}\n# TYPE {title} {metric.kind}\n{unit}".encode()
+    return Part(f"# HELP {title} {help_text}\n# TYPE {title} {metric.kind}\n{unit}".encode())
 
 
 def _escape(cells: Sequence[str]) -> Sequence[str]:

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.exposition.families import Family, Metric
+from exporter.exposition.gzipped import texts
 from exporter.exposition.pages import Format, Pages, Query, render
 from exporter.exposition.render import Renderer
 
@@ -59,11 +60,10 @@ def test_a_ratio_is_written_with_nine_digits() -> None:
     """Exact to less than a byte of any queue up to a gigabyte; what is whole stays whole."""
     ratio = Metric("some_ratio", "gauge", "Help.", ("queue",))
     values = [1 / 3, 1, 0.5, 1 - 2**-29, 0, 2.5]
-    page = Renderer().render(ratio.family(values, "abcdef"), openmetrics=False)[1].decode()
+    page = Renderer().render(ratio.family(values, "abcdef"), openmetrics=False)[1].text.decode()
     assert [line.split()[1] for line in page.splitlines()] == ["0.333333333", "1", "0.5", "0.999999998", "0", "2.5"]
-    assert Renderer().render(Metric("some_ratio", "gauge", "Help.").family([2 / 3]), openmetrics=False)[1] == (
-        b"some_ratio 0.666666667\n"
-    )
+    (_, alone) = Renderer().render(Metric("some_ratio", "gauge", "Help.").family([2 / 3]), openmetrics=False)
+    assert alone.text == b"some_ratio 0.666666667\n"
 
 
 def test_a_wrong_number_of_labels_is_an_error() -> None:
@@ -77,7 +77,7 @@ def test_a_template_serves_until_the_labels_change() -> None:
     queue, other = ["a", "b"], ["c", "d"]
 
     def lines(values: Sequence[float], *columns: list[str]) -> list[bytes]:
-        return b"".join(renderer.render(GAUGE.family(values, *columns), openmetrics=False)).splitlines()[2:]
+        return b"".join(texts(renderer.render(GAUGE.family(values, *columns), openmetrics=False))).splitlines()[2:]
 
     for values in ([1, 2], [3, 4]):
         assert lines(values, queue, other) == [
@@ -105,7 +105,7 @@ def test_unchanged_values_are_not_rendered_again_and_changed_ones_are() -> None:
     queue, other = ("a", "b"), ("c", "d")
 
     def samples(*values: float, columns: tuple[Sequence[str], ...] = (queue, other)) -> bytes:
-        return renderer.render(GAUGE.family(list(values), *columns), openmetrics=False)[1]
+        return renderer.render(GAUGE.family(list(values), *columns), openmetrics=False)[1].text
 
     first = samples(1, 2)
     second = samples(1, 2)
@@ -125,7 +125,7 @@ def test_what_is_kept_never_shows(history: list[list[float]]) -> None:
     columns = (("a", "b"), ("c", "d"))
     for values in history:
         family = GAUGE.family(values, *columns)
-        assert renderer.render(family, openmetrics=True) == Renderer().render(family, openmetrics=True)
+        assert texts(renderer.render(family, openmetrics=True)) == texts(Renderer().render(family, openmetrics=True))
 
 
 def test_a_page_of_some_metrics_only() -> None:
