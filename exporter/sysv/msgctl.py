@@ -8,19 +8,36 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Callable
-from itertools import compress, repeat
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from itertools import repeat
+from typing import Final, Literal, NamedTuple
 
 from exporter.sysv.queues import NO_QUEUES, Queues
 
 MSG_INFO: Final = 12
 MSG_STAT_ANY: Final = 13
 
-# struct msqid64_ds of include/uapi/asm-generic/{ipcbuf,msgbuf}.h, which 64-bit x86-64 and aarch64 both use, as
-# 30 words of 4 bytes: key uid gid cuid cgid mode, seq, pad, 2 x 8 unused; stime rtime ctime cbytes qnum qbytes of
-# 8 bytes each; lspid lrpid of 4 each; 2 x 8 unused.
+# struct msqid64_ds of include/uapi/asm-generic/{ipcbuf,msgbuf}.h, which 64-bit x86-64 and aarch64 both use: key uid gid
+# cuid cgid mode of 4 bytes each, seq, pad, 2 x 8 unused; stime rtime ctime cbytes qnum qbytes of 8 bytes each; lspid
+# lrpid of 4 each; 2 x 8 unused.
 _SIZE: Final = 120
+_PLACES: Final[
+    Mapping[str, tuple[int, Literal["I", "Q"]]]
+] = {  # of each field: bytes from the struct's start, and its type
+    "key": (0, "I"),
+    "uid": (4, "I"),
+    "gid": (8, "I"),
+    "cuid": (12, "I"),
+    "mode": (20, "I"),  # of a queue, the kernel stores nothing but the permission bits here
+    "stime": (48, "Q"),
+    "rtime": (56, "Q"),
+    "ctime": (64, "Q"),
+    "cbytes": (72, "Q"),
+    "qnum": (80, "Q"),
+    "qbytes": (88, "Q"),
+    "lspid": (96, "I"),
+    "lrpid": (100, "I"),
+}
 _KNOWN_MACHINES: Final = frozenset({"x86_64", "aarch64"})
 _BATCH: Final = 4096  # structs per buffer: half a megabyte
 
@@ -53,13 +70,13 @@ class Walker:
 
     def __init__(self, msgctl: MsgCtl) -> None:
         self._msgctl = msgctl
-        self._last: tuple[list[int], bytearray, Queues] = ([], bytearray(), NO_QUEUES)
+        self._last = _Cut(bytearray(), {}, NO_QUEUES)
 
     def walk(self) -> Walk:
         """Read every queue. A queue that vanishes meanwhile is left out; one that appears may be in it or not.
 
-        If nothing has changed since the last walk, the queues are the same object, so whoever compares them with the
-        last ones is done at once.
+        A column that has not changed since the last walk is the same object again, so whoever compares it with the last
+        one is done at once.
         """
         # struct msginfo: msgpool msgmap msgmax msgmnb msgmni msgssz msgtql (7 x 4), msgseg (2). In MSG_INFO's answer
         # msgpool is the number of queues in use.
@@ -78,21 +95,12 @@ class Walker:
             msqids += map(self._msgctl, indices, repeat(MSG_STAT_ANY), slots)
             size = _SIZE * len(indices)
             structs[_SIZE * start : _SIZE * start + size] = memoryview(buffer).cast("B")[:size]
-        queues = self._cut(msqids, structs)
+        self._last = last = _cut(msqids, structs, self._last)
+        queues = last.queues
         if len(queues.msqid) >= in_use:
             return Walk(queues, None)
         absent = [index for index, msqid in enumerate(msqids) if msqid < 0]
         return Walk(queues, _why_absent(self._msgctl, absent, slots[0], nothing_found=not queues.msqid))
-
-    def _cut(self, msqids: list[int], structs: bytearray) -> Queues:
-        last_msqids, last_structs, queues = self._last
-        if structs != last_structs or msqids != last_msqids:
-            queues = _cut(msqids, memoryview(structs))
-            if -1 in msqids:
-                there = [msqid >= 0 for msqid in msqids]
-                queues = Queues(*(list(compress(column, there)) for column in queues))
-            self._last = msqids, structs, queues
-        return queues
 
 
 def _why_absent(msgctl: MsgCtl, indices: list[int], struct_ref: object, *, nothing_found: bool) -> str | None:
@@ -108,23 +116,32 @@ def _why_absent(msgctl: MsgCtl, indices: list[int], struct_ref: object, *, nothi
     return None  # queues were removed while we read
 
 
-def _cut(msqids: list[int], structs: memoryview) -> Queues:
-    """Columns out of an array of struct msqid_ds: every 30th word of 4 bytes, every 15th of 8."""
-    word = structs.cast("I")
-    long = structs.cast("Q")
-    return Queues(
-        key=word[0::30].tolist(),
-        msqid=msqids,
-        mode=[bits & 0o777 for bits in word[5::30]],
-        cbytes=long[9::15].tolist(),
-        qnum=long[10::15].tolist(),
-        lspid=word[24::30].tolist(),
-        lrpid=word[25::30].tolist(),
-        uid=word[1::30].tolist(),
-        gid=word[2::30].tolist(),
-        cuid=word[3::30].tolist(),
-        stime=long[6::15].tolist(),
-        rtime=long[7::15].tolist(),
-        ctime=long[8::15].tolist(),
-        qbytes=long[11::15].tolist(),
-    )
+class _Cut(NamedTuple):
+    """What is kept of the last walk; replaced as a whole, as several threads may walk at once."""
+
+    structs: bytearray
+    raw: Mapping[str, bytes]  # each column as the kernel wrote it
+    queues: Queues
+
+
+def _cut(msqids: list[int], structs: bytearray, last: _Cut) -> _Cut:
+    """Cut columns out of an array with a struct msqid_ds per msqid; where that is -1, there is no queue."""
+    if -1 in msqids:
+        there = [index for index, msqid in enumerate(msqids) if msqid >= 0]
+        structs = bytearray().join(structs[_SIZE * index : _SIZE * (index + 1)] for index in there)
+        msqids = [msqids[index] for index in there]
+    if msqids == last.queues.msqid and structs == last.structs:
+        return last
+    raw = {name: _column(structs, *place).tobytes() for name, place in _PLACES.items()}
+    columns = {
+        name: getattr(last.queues, name) if raw[name] == last.raw.get(name) else _column(structs, *place).tolist()
+        for name, place in _PLACES.items()
+    }
+    if msqids == last.queues.msqid:
+        msqids = last.queues.msqid
+    return _Cut(structs, raw, Queues(msqid=msqids, **columns))
+
+
+def _column(structs: bytearray, offset: int, kind: Literal["I", "Q"]) -> memoryview:
+    size = struct.calcsize(kind)
+    return memoryview(structs).cast(kind)[offset // size :: _SIZE // size]

@@ -88,7 +88,7 @@ def parse_proc(text: str) -> Queues:
         try:
             key, msqid, perms, *numbers = line.split()
             cbytes, qnum, lspid, lrpid, uid, gid, cuid, _, stime, rtime, ctime = map(int, numbers)
-            mode = int(perms, 8) & 0o777
+            mode = int(perms, 8)
             times = (stime, rtime, ctime)
             unsigned = int(key) & 0xFFFFFFFF
             rows.append((unsigned, int(msqid), mode, cbytes, qnum, lspid, lrpid, uid, gid, cuid, *times, UNKNOWN_LIMIT))

@@ -250,3 +250,33 @@ def test_a_walk_over_unchanged_queues_returns_the_same_object() -> None:
     assert walked()[1] == [(1, 1)]
     after, _ = walked()
     assert walked()[0] is after
+
+
+def test_columns_that_have_not_changed_are_the_same_objects() -> None:
+    """Send, change the limit, remove, make: only what is touched is new, and what is new is right."""
+    queues = [make(number) for number in range(1, 6)]
+    msgctl = system_msgctl()
+    assert not isinstance(msgctl, str)
+    walker = Walker(msgctl)
+
+    last = walker.walk().queues
+
+    def changed() -> set[str]:
+        nonlocal last
+        before, last = last, walker.walk().queues
+        assert last == Walker(msgctl).walk().queues
+        return {name for name in Queues._fields if getattr(last, name) is not getattr(before, name)}
+
+    assert changed() == set()
+    queues[1].send(b"abc")
+    assert changed() == {"cbytes", "qnum", "lspid", "stime"}
+    assert last.cbytes == [0, 3, 0, 0, 0]
+    last_change = last.ctime
+    while int(time.time()) <= max(last_change):
+        time.sleep(0.01)
+    set_limit(queues[2].id, 100)
+    assert changed() == {"qbytes", "ctime"}
+    queues[0].remove()
+    assert changed() == set(Queues._fields)
+    assert last.cbytes == [3, 0, 0, 0]
+    assert changed() == set()
