@@ -27,13 +27,12 @@ from exporter.openvpn.hookrecord import (
     Verdict,
     possible_hooks,
 )
-from exporter.sysv.keys import Ftok, NamedQueue
+from exporter.sysv.keys import OTHERS, Ftok, NamedQueue
 from exporter.sysv.names import QueueNames
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _VERDICT_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 _MAX_QUEUES: Final = 100  # queue labels per server; any process that can write to the record could make up more
-_OTHERS: Final = "other"  # the label of the queues beyond that
 _MAX_TEXT: Final = 256  # characters at which the hook cuts every text
 
 
@@ -176,7 +175,7 @@ class HookCounts:
     def _queue(self, server: str, queue: str) -> str:
         known = self._queues[server]
         if queue not in known:
-            queue = queue if len(known) < _MAX_QUEUES else _OTHERS
+            queue = queue if len(known) < _MAX_QUEUES else OTHERS
             known.add(queue)
             self._updates.labels(server, queue)
             for reason in UPDATE_DROPS:

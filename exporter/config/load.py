@@ -56,7 +56,7 @@ def _named_queue(node: yaml.Node) -> NamedQueue:
 def _name(node: yaml.Node) -> str:
     name = string(node)
     if RESERVED.fullmatch(name):
-        raise complain(node, f"the queue name {name!r} has the form of a key's own label; choose another")
+        raise complain(node, f"the queue name {name!r} is a label of queues without a name; choose another")
     return name
 
 

@@ -4,8 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-# The labels of queues without a configured name; a configured name of that form could be mistaken for another queue's.
-RESERVED: Final = re.compile(r"0x[0-9a-f]{8}|private:[0-9]+")
+OTHERS: Final = "other"  # the label of the queues for which there are no labels left
+
+# The labels of queues without a configured name, which a configured one could be mistaken for.
+RESERVED: Final = re.compile(rf"0x[0-9a-f]{{8}}|private:[0-9]+|{OTHERS}")
 
 
 class Ftok(NamedTuple):
