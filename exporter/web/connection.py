@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
-from exporter.web.request import MAX_HEAD, Client
+from exporter.web.http1 import MAX_HEAD, Http1
+from exporter.web.request import Client
 from exporter.web.tls import Tls, alternative_names
 
 _READ: Final = selectors.EVENT_READ
@@ -56,7 +57,7 @@ class Connection:
         self.tls = tls
         self.served = False  # whether a request of it was ever answered with what it asked for
         self.close_after = False  # the answer under way
-        self.buffer = bytearray()
+        self.http = Http1()
         self.interest = _READ
         self._output: deque[memoryview] = deque()
         self.sock = sock
@@ -75,7 +76,7 @@ class Connection:
     @property
     def is_idle(self) -> bool:
         """Whether it waits for another request; clients know that such a connection may be closed at any time."""
-        return self.served and self.phase is Phase.READING and not self.buffer
+        return self.served and self.phase is Phase.READING and not self.http.pending
 
     def close(self) -> None:
         """Close the socket without waiting for anything."""
@@ -120,13 +121,13 @@ class Connection:
         return True
 
     def receive(self) -> None:
-        """Read what has come into the buffer, up to somewhat more than a request's head. Raises ClosedError."""
+        """Read what has come, up to somewhat more than a request's head. Raises ClosedError."""
         try:
-            while len(self.buffer) <= MAX_HEAD:
+            while self.http.pending <= MAX_HEAD:
                 data = self.sock.recv(_CHUNK)
                 if not data:
                     raise ClosedError("the client closed it")
-                self.buffer += data
+                self.http.receive(data)
                 if len(data) < _CHUNK and not self._has_more():
                     break
         except _WOULD_BLOCK:

@@ -8,8 +8,8 @@ from exporter.web.connection import ClosedError, Connection, Phase
 from exporter.web.connections import OpenConnections
 from exporter.web.handler import Handler
 from exporter.web.live import LiveWebConfig
-from exporter.web.request import BadRequestError, Request, take_request
-from exporter.web.response import Response, encode, plain
+from exporter.web.request import BadRequestError
+from exporter.web.response import Response, plain
 
 
 class HttpProtocol:
@@ -56,36 +56,37 @@ class HttpProtocol:
         self._selector.modify(connection.sock, connection.interest, connection)
 
     def _read(self, connection: Connection) -> None:
-        was_idle = not connection.buffer
+        was_idle = not connection.http.pending
         connection.receive()
-        if was_idle and connection.buffer:
+        if was_idle and connection.http.pending:
             connection.enter(Phase.READING)
         try:
-            request = take_request(connection.buffer)
+            request = connection.http.next_request()
         except BadRequestError as error:
             connection.close_after = True
             self._start_answer(connection)
-            self._reply(connection, encode(plain(error.status, error.reason), head_only=False, close=True), good=False)
+            self._reply(connection, plain(error.status, error.reason))
             return
         if request is not None:
             is_outdated = connection.tls not in (None, self._live.current.tls)
-            connection.close_after = not request.keep_alive or self.is_stopping or is_outdated
+            connection.close_after = self.is_stopping or is_outdated
             self._start_answer(connection)
-            self._handler.handle(request, connection.client, partial(self._answer, connection, request))
+            self._handler.handle(request, connection.client, partial(self._answer, connection))
 
     def _start_answer(self, connection: Connection) -> None:
         connection.enter(Phase.ANSWERING)
         self._selector.unregister(connection.sock)
 
-    def _answer(self, connection: Connection, request: Request, response: Response) -> None:
+    def _answer(self, connection: Connection, response: Response) -> None:
         """Hand in the answer. Any thread may call it."""
-        parts = encode(response, head_only=request.method == "HEAD", close=connection.close_after)
-        self._call(partial(self._reply, connection, parts, good=response.status < 400))
+        self._call(partial(self._reply, connection, response))
 
-    def _reply(self, connection: Connection, parts: list[bytes], *, good: bool) -> None:
+    def _reply(self, connection: Connection, response: Response) -> None:
         if connection not in self._connections or connection.phase is not Phase.ANSWERING:
             return  # the exporter stops
-        connection.served = connection.served or good
+        parts, goes_on = connection.http.answer(response, close=connection.close_after)
+        connection.close_after = not goes_on
+        connection.served = connection.served or response.status < 400
         connection.enter(Phase.WRITING)
         connection.send(parts)
         connection.interest = selectors.EVENT_WRITE
@@ -102,5 +103,5 @@ class HttpProtocol:
             connection.enter(Phase.DRAINING)
             connection.start_draining()
         else:
-            connection.enter(Phase.READING, is_idle=not connection.buffer)
+            connection.enter(Phase.READING, is_idle=not connection.http.pending)
             self._read(connection)  # the next request may have been read already, unseen by the selector

@@ -1,18 +1,13 @@
-"""HTTP/1.1 requests: from bytes to a Request, or to the status that refuses them. Pure, and strict where it matters."""
+"""What a client asks for, out of the request that h11 has read."""
 
 import re
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-MAX_LINE: Final = 8 * 1024  # bytes of the request line; more is 414
-MAX_HEAD: Final = 32 * 1024  # bytes of the request line and all headers; more is 431
-MAX_HEADERS: Final = 100
-_MAX_FIELDS: Final = 200  # of a query
+import h11
 
-_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/(\d)\.(\d)")
-_HEADER: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*(.*?)[ \t]*", re.DOTALL)
+_MAX_FIELDS: Final = 200  # of a query
 _ABSOLUTE: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 
@@ -27,7 +22,6 @@ class Request(NamedTuple):
     path: str  # with percent escapes resolved
     query: tuple[tuple[str, str], ...]
     headers: Mapping[str, str]
-    keep_alive: bool  # whether the client will use the connection again, and can: a body is never read
 
     def values(self, name: str) -> list[str]:
         """Return all values of a query parameter."""
@@ -43,63 +37,18 @@ class BadRequestError(Exception):
         self.reason = reason
 
 
-def take_request(data: bytearray) -> Request | None:
-    """Cut the first request off `data`; return None if more has to come. Raises BadRequestError."""
-    while data.startswith(b"\r\n"):  # some clients send an empty line behind a request
-        del data[:2]
-    end = _head_end(data)
-    if not end:
-        return None
-    head = bytes(data[:end])
-    del data[:end]
-    return parse(head)
-
-
-def _head_end(data: bytearray) -> int:
-    """Return the length of the head, its empty line included; 0 if it is not complete."""
-    end = data.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
-    if end >= 0:
-        return end + 4
-    line_end = data.find(b"\r\n", 0, MAX_LINE + 2)
-    if line_end < 0 and len(data) > MAX_LINE:
-        raise BadRequestError(414, "the request line is too long")
-    if len(data) > MAX_HEAD:
-        raise BadRequestError(431, "the headers are too large")
-    return 0
-
-
-def parse(head: bytes) -> Request:
-    """Read a whole head, up to and including its empty line. Raises BadRequestError."""
-    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    match = _REQUEST_LINE.fullmatch(first)
-    if not match:
-        raise BadRequestError(400, "this is not an HTTP request")
-    method, target, major, minor = match.groups()
-    if len(first) > MAX_LINE:
-        raise BadRequestError(414, "the request line is too long")
-    if major != b"1":
+def read_request(event: h11.Request) -> Request:
+    """Read a request's line and headers. Raises BadRequestError."""
+    if not event.http_version.startswith(b"1."):
         raise BadRequestError(505, "only HTTP/1.1 and HTTP/1.0 are served")
-    headers = _headers(lines)
-    newest = minor != b"0"
-    if newest and "host" not in headers:
-        raise BadRequestError(400, "the header Host is missing")
-    path, query = _target(target.decode("ascii"))
-    return Request(method.decode("ascii"), path, query, headers, _keeps_alive(headers, newest=newest))
-
-
-def _headers(lines: list[bytes]) -> dict[str, str]:
-    if len(lines) > MAX_HEADERS:
-        raise BadRequestError(431, "there are too many headers")
     headers: dict[str, str] = {}
-    for line in lines:
-        match = _HEADER.fullmatch(line)
-        if not match or re.search(rb"[\0\r\n]", match[2]):
-            raise BadRequestError(400, "a header is malformed")
-        name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1")
-        if name in headers and name in ("host", "content-length", "authorization"):
+    for raw_name, raw_value in event.headers:
+        name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+        if name == "authorization" and name in headers:
             raise BadRequestError(400, f"the header {name} is given twice")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
+    path, query = _target(event.target.decode("ascii"))
+    return Request(event.method.decode("ascii"), path, query, headers)
 
 
 def _target(target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -112,17 +61,3 @@ def _target(target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     except ValueError:
         raise BadRequestError(400, "the query is malformed") from None
     return unquote(path or "/"), tuple(fields)
-
-
-def _keeps_alive(headers: Mapping[str, str], *, newest: bool) -> bool:
-    length = headers.get("content-length", "0")
-    if not re.fullmatch("[0-9]{1,18}", length):
-        raise BadRequestError(400, "Content-Length is not a number")
-    if "transfer-encoding" in headers:
-        if "content-length" in headers:
-            raise BadRequestError(400, "a request has a length or a transfer encoding, not both")
-        return False
-    if int(length) > 0:
-        return False
-    options = {option.strip() for option in headers.get("connection", "").lower().split(",")}
-    return "close" not in options if newest else "keep-alive" in options
