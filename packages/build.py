@@ -22,6 +22,7 @@ import exporter
 from exporter.check.options import command_line as check_command_line
 from exporter.check.program import sysctl_file
 from exporter.cli import command_line
+from exporter.demo.program import command_line as demo_command_line
 from exporter.hook.options import HELP
 from exporter.sysv.waiterd import command_line as waiters_command_line
 from packages import manual
@@ -44,6 +45,7 @@ sys.exit(main())
 PROGRAMS: Final = {
     "usr/bin/openvpn-mq-exporter": "exporter.cli",
     "usr/bin/openvpn-mq-check": "exporter.check.program",
+    "usr/bin/openvpn-mq-demo": "exporter.demo.program",
     "usr/bin/openvpn-mq-hook": "exporter.hook.program",
     "usr/bin/openvpn-mq-waiters": "exporter.sysv.waiterd",
 }
@@ -97,7 +99,7 @@ def fill(stage: Path) -> None:
         _write(documentation / "copyright", _copyright())
         _compress(_changelog(), documentation / "changelog.Debian.gz")
         _compress((ROOT / "CHANGELOG.md").read_bytes(), documentation / "changelog.gz")
-        parsers = [command_line(), check_command_line(), waiters_command_line()]
+        parsers = [command_line(), check_command_line(), demo_command_line(), waiters_command_line()]
         manual.write(parsers, {"openvpn-mq-hook": HELP}, exporter.__version__, stage)
     finally:
         os.umask(old_umask)

@@ -17,7 +17,7 @@ LAYERS = [
     {"process_events"},
     {"collectors"},
     {"web"},
-    {"app", "check"},
+    {"app", "check", "demo"},
     {"cli"},
     {"__main__"},
 ]
