@@ -68,6 +68,7 @@ def test_full_stays_full() -> None:
     routing = FULL[1]
     assert routing.key == ROUTING.key
     assert not any(routing.reads(second) for second in range(2 * CYCLE))
+    assert all(story.waits or story.reads(second) for story in FULL if story != routing for second in range(CYCLE))
 
 
 def test_another_queue_is_left_alone() -> None:
