@@ -60,15 +60,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PYTHON} is missing: the package is built for the system's own Python", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        stage = Path(folder) / "root"
+        stage, files = Path(folder) / "root", Path(folder) / "files"
         stage.mkdir(mode=0o755)
         fill(stage)
+        shutil.copytree(HERE / "files", files)
+        # Files have the time of the commit, so that the same commit gives the same package.
+        commit_time = _commit_time()
+        for path in Path(folder).rglob("*"):
+            os.utime(path, (int(commit_time),) * 2, follow_symlinks=False)
         (ROOT / "dist").mkdir(exist_ok=True)
         configuration = Path(folder) / "nfpm.yaml"
-        configuration.write_text(_configured(stage))
+        configuration.write_text(_configured(stage, files))
         command = ["nfpm", "package", "--config", configuration, "--packager", kind, "--target", ROOT / "dist"]
-        # Files keep the time of the commit, so that the same commit gives the same package.
-        subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "SOURCE_DATE_EPOCH": _commit_time()})
+        subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "SOURCE_DATE_EPOCH": commit_time})
     suffix = f"*.{kind}"
     print(max((ROOT / "dist").glob(suffix), key=lambda path: path.stat().st_mtime))
     return 0
@@ -117,6 +121,10 @@ def _install(library: Path) -> None:
         check=True,
     )  # fmt: skip
     shutil.rmtree(library / "bin", ignore_errors=True)
+    for url in library.glob("openvpn_mq_exporter-*/direct_url.json"):  # the folder that this was built in
+        url.unlink()
+        record = url.with_name("RECORD")
+        record.write_text("".join(line for line in record.open() if "direct_url.json" not in line))
     for tests in [*library.glob("*/tests"), *library.glob("*/test")]:
         shutil.rmtree(tests)
     # PyYAML's C parser carries a copy of libyaml; a configuration of a page is read as well without it.
@@ -139,13 +147,13 @@ def python_version() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _configured(stage: Path) -> str:
+def _configured(stage: Path, files: Path) -> str:
     major, minor = map(int, python_version().split("."))
     return string.Template((HERE / "nfpm.yaml").read_text()).substitute(
         ARCH=ARCHITECTURES[platform.machine()],
         VERSION=exporter.__version__,
         STAGE=stage,
-        FILES=HERE / "files",
+        FILES=files,
         SCRIPTS=HERE / "scripts",
         PYTHON_VERSION=f"{major}.{minor}",
         PYTHON_DEPENDS=f"python3 (>= {major}.{minor}), python3 (<< {major}.{minor + 1})",

@@ -3,8 +3,11 @@
 Inside runs OpenVPN's own unit with a client that connects and one that a script refuses.
 """
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +74,20 @@ def package() -> Path:
     """What `make deb` builds."""
     need("lintian")
     return build("deb")
+
+
+def test_the_same_commit_gives_the_same_package(package: Path, tmp_path: Path) -> None:
+    """In another folder, at another time; and nothing in it tells where it was built."""
+    first = package.read_bytes()
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT, clone, symlinks=True, ignore=shutil.ignore_patterns(".venv", ".tools", "dist", "__pycache__"))
+    command = [sys.executable, "-m", "packages.build", "deb"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    built = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=True)
+    assert Path(built.stdout.splitlines()[-1]).read_bytes() == first
+    subprocess.run(["dpkg-deb", "-R", package, tmp_path / "unpacked"], check=True)
+    found = subprocess.run(["grep", "-rl", str(ROOT), tmp_path / "unpacked"], capture_output=True, check=False)
+    assert (found.returncode, found.stdout) == (1, b"")
 
 
 @pytest.fixture
