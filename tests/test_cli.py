@@ -173,7 +173,7 @@ def test_a_configuration_that_may_not_be_read(capsys: pytest.CaptureFixture[str]
         path = tmp_path / "config.yml"
         path.touch(mode=0)
     assert re.search(
-        r"cannot read the configuration .*: (Permission denied|Is a directory)",
+        r"cannot read the configuration .*: (Permission denied|not a regular file)",
         refused(capsys, f"--config.file={path}"),
     )
 

@@ -10,6 +10,7 @@ import yaml
 
 from exporter.config.durations import parse_duration
 from exporter.errors import BadInputError
+from exporter.files import read_named
 
 T = TypeVar("T")
 Reader = Callable[[yaml.Node], Any]
@@ -20,12 +21,9 @@ _MAX_BYTES: Final = 1 << 20
 def compose(path: Path, what: str) -> yaml.Node | None:
     """Return the document's root node; None if the file is empty. Raise BadInputError; `what` names the file."""
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = read_named(path, _MAX_BYTES)
     except OSError as error:
         raise BadInputError(f"cannot read {what} {path}: {error.strerror}") from None
-    if len(data) > _MAX_BYTES:
-        raise BadInputError(f"{what} {path} is larger than 1 MiB; is it the right file?")
     try:
         return yaml.compose(_Named(data, path), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal, NamedTuple
@@ -10,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 from exporter.config.model import UnixAddress
 from exporter.discovery.instance import Instance
 from exporter.discovery.options import Fault
+from exporter.files import open_named
 
 Kind = Literal["config", "log", "journal", "status", "hooks", "management", "certificate"]
 Verdict = Literal["ok", "missing", "denied", "unusable", "unknown"]
@@ -89,14 +89,13 @@ def try_source(source: Source) -> Access:
             if not os.access(source.path, os.W_OK, effective_ids=True):
                 os.stat(source.path)  # raises why; if it does not, the socket itself is closed to us
                 return Access(source, "denied", os.strerror(errno.EACCES))
-        elif not stat.S_ISREG(os.stat(source.path).st_mode):
-            return Access(source, "unusable", "it is not a regular file")
         else:
-            os.close(os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
+            os.close(open_named(source.path))
     except _NOT_THERE:
         return Access(source, "missing", "it is not there")
     except OSError as error:
-        return Access(source, "denied", error.strerror or str(error))
+        verdict: Verdict = "unusable" if error.errno in (errno.EINVAL, errno.ESTALE) else "denied"
+        return Access(source, verdict, error.strerror or str(error))
     return Access(source, "ok")
 
 

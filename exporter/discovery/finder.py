@@ -1,7 +1,6 @@
 """One look at the host: every OpenVPN that runs, as an Instance."""
 
 import os
-import stat
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -13,6 +12,7 @@ from exporter.discovery.options import OpenVpnOptions
 from exporter.discovery.processes import Process, find_processes
 from exporter.discovery.units import unit_texts, working_directory
 from exporter.discovery.versions import Versions, started_at
+from exporter.files import read_named
 
 _MAX_BYTES: Final = 1 << 20  # of a configuration file
 
@@ -76,20 +76,13 @@ class Finder:
 
 
 def read_text(root: Path, path: PurePosixPath) -> str:
-    """Return the text of a regular file below `root`, never waiting for a pipe. Raise OSError."""
+    """Return the text of a file below `root`. Raise OSError."""
     return os.fsdecode(read_bytes(root, path, _MAX_BYTES))
 
 
 def read_bytes(root: Path, path: PurePosixPath, most: int) -> bytes:
-    """Return the content of a regular file below `root` of up to `most` bytes. Raise OSError."""
-    descriptor = os.open(_below(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(0, "not a regular file")
-        if found.st_size > most:
-            raise OSError(0, f"larger than {most >> 20} MiB; it is not what it should be")
-        return file.read(most)
+    """Return the content of a file below `root` of up to `most` bytes. Raise OSError."""
+    return read_named(_below(root, path), most)
 
 
 def _below(root: Path, path: PurePosixPath) -> Path:

@@ -7,9 +7,9 @@ an inode that now belongs to another file.
 
 import errno
 import os
-import stat
 from pathlib import Path
 
+from exporter.files import open_regular
 from exporter.follow.base import BATCH
 from exporter.follow.checkpoint import WINDOW, Checkpoint, cut_batch
 from exporter.follow.names import RotatedName
@@ -23,11 +23,8 @@ class OpenFile:
     """A file that is read line by line from an offset. Every method raises OSError if the file cannot be read."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a FIFO must not block
+        self._fd = open_regular(path)
         status = os.fstat(self._fd)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(self._fd)
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         self.identity = (status.st_dev, status.st_ino)
         self.mtime_at_open = status.st_mtime_ns  # when it was last opened by a name
         self.rotated: RotatedName | None = None  # what it was called then, if it is a rotated file

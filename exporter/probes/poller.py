@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from exporter.background import BackgroundThread
 from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
+from exporter.files import open_regular
 from exporter.logs import StateLog
 from exporter.openvpn.clients import ClientRow, ClientSums
 from exporter.openvpn.freshness import grace
@@ -17,7 +18,7 @@ from exporter.openvpn.management import LoadStats, ManagementClient, PollError, 
 from exporter.probes.connection import Deadline, StoppedError, connect, run_poll
 from exporter.probes.scripts import running_script
 from exporter.probes.sockets import has_client
-from exporter.probes.statusfile import current_time, open_regular
+from exporter.probes.statusfile import current_time
 
 _log = logging.getLogger(__name__)
 

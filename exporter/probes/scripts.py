@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from exporter.files import open_regular
 from exporter.openvpn.hookrecord import OpenRuns, Start, parse_record
-from exporter.probes.statusfile import open_regular
 from exporter.procfs import is_running
 
 _TAIL: Final = 64 * 1024  # bytes: some hundred scripts, of which only the last one can be running

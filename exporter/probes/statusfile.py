@@ -1,12 +1,12 @@
 """Read a status file whole and untorn, although OpenVPN rewrites it in place."""
 
 import os
-import stat
 import time
-from errno import EFBIG, EINVAL
+from errno import EFBIG
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from exporter.files import open_regular
 from exporter.openvpn.status import HEAD, read_time
 
 _MAX_SIZE: Final = 64 * 1024 * 1024  # bytes; 20,000 clients take 5
@@ -65,12 +65,3 @@ def _read(path: Path) -> Reading:
     # An mtime in the future, because the clock was set back, proves nothing: then the two stats must do.
     quiet = not 0 <= begin - before.st_mtime < _SETTLED
     return Reading(b"".join(parts), same and quiet)
-
-
-def open_regular(path: Path) -> int:
-    """Return the descriptor of a regular file, opened for reading. Raise OSError, also for a pipe."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # opening a pipe must not block
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(EINVAL, "not a regular file", str(path))

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from exporter.errors import BadInputError
 from exporter.exposition.families import Metric
+from exporter.files import read_named
 from exporter.openvpn.certificates import certificate_expiries
 from exporter.web.tlsconfig import CIPHER_SUITES, CURVES, TlsSettings
 
@@ -59,8 +60,7 @@ def read_material(settings: TlsSettings) -> Material:
         if not isinstance(source, Path):
             return (source or "").encode()
         try:
-            with source.open("rb") as file:
-                return file.read(_MAX_FILE)
+            return read_named(source, _MAX_FILE)
         except OSError as error:
             raise BadInputError(f"cannot read {what} {source}: {error.strerror}") from None
 

@@ -1,5 +1,6 @@
 """SIGHUP and POST /-/reload: what is good is taken, what is broken leaves the old in force."""
 
+import os
 import signal
 import sys
 import time
@@ -50,6 +51,24 @@ def test_sighup_with_a_broken_file_and_again_with_a_good_one(tmp_path: Path) -> 
         assert last is not None
         assert last > first
         assert program.stop() == 0
+
+
+def test_a_replaced_file_that_is_mounted_by_itself(tmp_path: Path) -> None:
+    """The path leads to the old file for good, as a descriptor's does: a reload must not look as if it had worked."""
+    config, new = tmp_path / "exporter.yml", tmp_path / "new.yml"
+    config.write_text(GOOD)
+    new.write_text(GOOD)
+    with config.open() as held:
+        mounted = f"/proc/{os.getpid()}/fd/{held.fileno()}"
+        with running(f"--config.file={mounted}", "--collector.disable-defaults", "--collector.limits") as program:
+            assert successful(program) == 1
+            program.process.send_signal(signal.SIGHUP)
+            wait_for_line(program, "configuration reloaded")
+            new.replace(config)
+            program.process.send_signal(signal.SIGHUP)
+            assert "restart it" in wait_for_line(program, "configuration not reloaded")
+            assert successful(program) == 0
+            assert program.stop() == 0
 
 
 def test_reload_by_post(tmp_path: Path) -> None:

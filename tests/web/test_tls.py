@@ -1,6 +1,7 @@
 """TLS as the web configuration asks for it: over real sockets, with real certificates."""
 
 import json
+import os
 import socket
 import ssl
 import time
@@ -235,6 +236,21 @@ def test_certificates_and_users_are_exchanged_while_it_runs(
     eventually(
         lambda: "openvpn_mq_exporter_config_last_reload_successful 1" in fetch(program, authority, "second").text
     )
+
+
+def test_a_pipe_in_place_of_a_key_is_not_waited_for(program: Program, authority: Authority, tmp_path: Path) -> None:
+    """It is a fault like another one, and what comes after it takes effect."""
+    key = tmp_path / "server.key"
+    good = key.read_bytes()
+    program.addresses()
+    key.unlink()
+    os.mkfifo(key)
+    successful = "openvpn_mq_exporter_config_last_reload_successful"
+    eventually(lambda: f"{successful} 0" in fetch(program, authority, "first").text)
+    assert any("server.key: not a regular file" in line for line in program.log)
+    key.unlink()
+    key.write_bytes(good)
+    eventually(lambda: f"{successful} 1" in fetch(program, authority, "first").text)
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/elsewhere"])
