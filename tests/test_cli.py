@@ -189,7 +189,7 @@ queues:
 servers:
   - name: udp1194
     log: /var/log/openvpn/server.log
-    hooks: /var/log/openvpn/hooks.jsonl
+    hooks: /var/log/openvpn-mq/hooks.jsonl
     management: unix:/run/openvpn/server.sock
     management_password_file: /etc/openvpn/management.password
     management_interval: 30s
@@ -212,7 +212,7 @@ servers:
         OpenVpnServer(
             name="udp1194",
             log=Path("/var/log/openvpn/server.log"),
-            hooks=Path("/var/log/openvpn/hooks.jsonl"),
+            hooks=Path("/var/log/openvpn-mq/hooks.jsonl"),
             management=UnixAddress("/run/openvpn/server.sock"),
             management_password_file=Path("/etc/openvpn/management.password"),
             management_interval=30,

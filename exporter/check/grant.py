@@ -21,7 +21,7 @@ _SYSTEM: Final = (
     *("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/localtime", "/etc/machine-id"),
     *("/etc/ssl/openssl.cnf", "/etc/openvpn-mq-exporter.yml", "/etc/openvpn-mq-exporter"),
     *("/run/systemd/notify", "/run/openvpn-mq-waiters.sock", "/run/openvpn-mq-trace"),
-    *("/var/log/journal", "/run/log/journal", "/var/log/openvpn"),
+    *("/var/log/journal", "/run/log/journal", "/var/log/openvpn-mq"),
 )
 _BY_FOLDER: Final = frozenset({"log", "hooks", "status", "management"})
 # Folders that hold far more than OpenVPN's files: in them, the file itself is named.
@@ -42,7 +42,7 @@ def drop_in(instances: Sequence[Instance], prefixes: Iterable[str]) -> str:
     names = clean(", ".join(instance.name for instance in instances))
     here = [instance for instance in instances if not instance.process.cgroup.container]
     paths = dict.fromkeys(_path(source) for instance in here for source in sources(instance) if source.path)
-    own = [path for path in paths if path and not path.startswith("/var/log/openvpn/")]
+    own = [path for path in paths if path]
     programs = [prefix for prefix in dict.fromkeys(prefixes) if prefix.startswith(tuple(f"{top}/" for top in _HIDDEN))]
     # Anybody can start a process called openvpn, with a line break and a line of his own in its arguments.
     unfit = [path for path in own if not path.isprintable()]

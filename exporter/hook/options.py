@@ -13,7 +13,7 @@ options, as --option VALUE or --option=VALUE:
                         number, or ftok:PATH:ID
   --create MODE         create the queue if it is missing, with this mode, such as 0620
   --timeout DURATION    end a script that takes longer (500ms, 30s, 5m): TERM, and KILL two seconds later
-  --record PATH         where to record (default /var/log/openvpn/hooks.jsonl)
+  --record PATH         where to record (default /var/log/openvpn-mq/hooks.jsonl)
   --record-client       also record the client's name and addresses
   --server NAME         the server's name in the record (default: its configuration file's name without .conf)
   --help, --version
@@ -37,7 +37,7 @@ class Options:
         self.queue: Key | None = None
         self.create: int | None = None  # permission bits
         self.timeout: float | None = None  # seconds
-        self.record = "/var/log/openvpn/hooks.jsonl"
+        self.record = "/var/log/openvpn-mq/hooks.jsonl"
         self.record_client = False
         self.server: str | None = None
         self.information: str | None = None  # "--help" or "--version", where one is asked for

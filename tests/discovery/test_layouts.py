@@ -248,7 +248,7 @@ def test_the_name_is_that_of_the_hooks_record(host: Host) -> None:
     host.file("/etc/openvpn/vpn.conf", SERVER + 'client-connect "/usr/bin/openvpn-mq-hook --server berlin -- /x"\n')
     host.process(500, ["openvpn", "--config", "/etc/openvpn/vpn.conf"], cwd="/")
     berlin = host.instances()["berlin"]
-    assert berlin.records == (host.root / "var/log/openvpn/hooks.jsonl",)
+    assert berlin.records == (host.root / "var/log/openvpn-mq/hooks.jsonl",)
 
 
 def test_records_of_wrapped_scripts(host: Host) -> None:

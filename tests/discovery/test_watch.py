@@ -225,7 +225,7 @@ def test_what_two_write_to_is_nobodys(host: Host) -> None:
     run(host, SERVER + text, 501, "b")
     run(host, SERVER + "log /var/log/c.log\n", 502, "c")
     discovery = host.discovery()
-    record = host.root / "var/log/openvpn/hooks.jsonl"
+    record = host.root / "var/log/openvpn-mq/hooks.jsonl"
     logs = {server.name: (server.log, server.hooks) for server in discovery.look().servers}
     assert logs == {"a": (None, record), "b": (None, record), "c": (host.root / "var/log/c.log", None)}
     assert discovery.found

@@ -164,6 +164,7 @@ def test_from_nothing_to_every_number(host: Machine) -> None:
     assert set(successes.values()) == {"1"}, host.run("journalctl -u openvpn-mq-exporter -n 40")
     everything_is_right(host)
     nothing_else_is_open(host)
+    assert host.run("stat -c '%U %a' /var/log/openvpn") == "root 755\n"  # as Debian's own package of OpenVPN made it
 
     host.run("systemctl reload openvpn-mq-exporter")
     assert value(host, "openvpn_mq_exporter_config_last_reload_successful") == 1
@@ -252,11 +253,22 @@ def purge(host: Machine) -> None:
     assert "openvpn-mq-hook" in refused.stderr + refused.stdout
     host.run("systemctl is-active openvpn-mq-exporter; test -x /usr/bin/openvpn-mq-hook")
     host.write(f"{FOLDER}/server.conf", SERVER)
+    removed_and_installed_again(host)
     host.run("rm -rf later later.deb openvpn-mq-exporter_*.deb; apt-get purge -y openvpn-mq-exporter")
     left = host.run("find / -xdev -name '*openvpn-mq*' -not -path '/proc/*' -not -path '/var/log/journal/*'")
     assert left == ""
     assert host.attempt("getent passwd openvpn-mq-exporter").returncode != 0
     assert "openvpn-mq" not in host.run("systemctl list-units --all --no-legend; systemctl --failed --no-legend")
+
+
+def removed_and_installed_again(host: Machine) -> None:
+    """What was enabled runs again; what was not, does not."""
+    host.run("apt-get remove -y openvpn-mq-exporter")
+    assert "openvpn-mq" not in host.run("systemctl list-units --no-legend; systemctl --failed --no-legend")
+    host.run("apt-get install -y ./later.deb")
+    host.run("systemctl is-active openvpn-mq-exporter.service openvpn-mq-waiters.socket")
+    assert host.attempt("systemctl is-active openvpn-mq-trace.service").returncode != 0
+    eventually(host, 1, "openvpn_server_connected_clients", server="server")
 
 
 def test_nothing_to_complain_about(package: Path) -> None:
