@@ -126,9 +126,13 @@ def _instances(openvpn: OpenVpn, now: float) -> Iterator[Finding]:
     if openvpn.hidden:
         yield Finding(Level.UNKNOWN, f"OpenVPN's instances cannot be seen: {openvpn.hidden}.")
     for instance in openvpn.instances:
-        if instance.mode not in ("server", "unknown"):
-            continue  # the exporter does not watch it
-        unreadable = [access for access in openvpn.accesses[instance.name] if access.is_unreadable]
+        # The exporter does not watch clients, but has to read the configuration to know that it is one.
+        watched = instance.mode in ("server", "unknown")
+        unreadable = [
+            access
+            for access in openvpn.accesses[instance.name]
+            if access.is_unreadable and (watched or access.source.kind == "config")
+        ]
         if unreadable:
             what = "; ".join(f"{access.source.kind} {access.source.name} ({access.reason})" for access in unreadable)
             text = f"User {openvpn.user} cannot read everything of OpenVPN {instance.name}: {what}."
@@ -149,9 +153,11 @@ def _instances(openvpn: OpenVpn, now: float) -> Iterator[Finding]:
 
 
 def _hint(instance: Instance, unreadable: Sequence[Access]) -> str:
+    from exporter.discovery.access import HOMES  # noqa: PLC0415  # takes time, and is known already if it is needed
+
     if instance.options.config_is_stdin:
         return " Name the server under `servers` in the exporter's configuration."
-    if any(access.source.name.startswith(("/root/", "/home/")) for access in unreadable):
+    if any(access.source.name.startswith(HOMES) for access in unreadable):
         return " Move what is in a home directory to /etc/openvpn."
     if any(access.verdict == "unusable" and not access.source.name.startswith("/") for access in unreadable):
         return (

@@ -12,6 +12,7 @@ from exporter.errors import BadInputError
 from exporter.sysv.sysctl import PROFILES
 
 PROGRAM: Final = "openvpn-mq-check"
+CONFIG_FILE: Final = Path("/etc/openvpn-mq-exporter.yml")  # of the service that the packages install
 
 _DESCRIPTION: Final = """\
 One look at the System V message queues, their limits, and the OpenVPN instances of this host: what is full, what
@@ -67,7 +68,7 @@ def command_line() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--config.file", dest="config_file", metavar="PATH", type=Path,
-        help="the exporter's configuration, for the names of queues and servers",
+        help=f"the exporter's configuration, for names of queues and servers (default: {CONFIG_FILE}, if there is one)",
     )  # fmt: skip
     parser.add_argument(
         "--path.procfs", dest="procfs", metavar="PATH", type=Path, default=Path("/proc"),

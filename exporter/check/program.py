@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from exporter import logs
 from exporter.check.judge import SYSCTL_FILE, Thresholds, judge
 from exporter.check.look import SHOWN, Looker
-from exporter.check.options import PROGRAM, command_line
+from exporter.check.options import CONFIG_FILE, PROGRAM, command_line
 from exporter.check.report import Level, Report
 from exporter.check.text import Style, render_text
 from exporter.check.users import known_user
@@ -49,7 +49,7 @@ def _main(argv: Sequence[str] | None) -> int:
             sys.stdout.write(sysctl_file(options.sysctl))
             return Level.OK
         if options.access:
-            sys.stdout.write(_access(options.procfs))
+            sys.stdout.write(_access(options.procfs, configuration(options.config_file)))
             return Level.OK
         return _run(options, sys.stdout)
     except BadInputError as error:
@@ -81,18 +81,20 @@ def sysctl_file(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _access(procfs: Path) -> str:
+def _access(procfs: Path, config: Config | None) -> str:
     from exporter.check.grant import drop_in  # noqa: PLC0415  # takes time, and most do not need it
+    from exporter.check.rights import is_public  # noqa: PLC0415  # likewise
+    from exporter.config.model import Config  # noqa: PLC0415  # likewise
     from exporter.discovery.finder import Finder  # noqa: PLC0415  # likewise
 
     try:
-        return drop_in(Finder(procfs).find(), (sys.prefix, sys.base_prefix))
+        return drop_in(Finder(procfs).find(), (sys.prefix, sys.base_prefix), config or Config(), is_public)
     except HiddenError as error:
         raise BadInputError(f"{error}: run it as root") from None
 
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:
-    config = _config(options.config_file)
+    config = configuration(options.config_file)
     thresholds = Thresholds(options.warning, options.critical)
     if thresholds.warning > thresholds.critical:
         raise BadInputError("--warning is above --critical; give it a lower percentage")
@@ -138,9 +140,12 @@ def _columns(out: TextIO) -> int:
         return 80
 
 
-def _config(path: Path | None) -> Config | None:
+def configuration(path: Path | None) -> Config | None:
+    """Return the configuration; without a path that of the package's service, if there is one that we may read."""
     if path is None:
-        return None
+        if not os.access(CONFIG_FILE, os.R_OK):
+            return None
+        path = CONFIG_FILE
     from exporter.config.load import load  # noqa: PLC0415  # takes time, and most have no configuration
 
     return load(path)

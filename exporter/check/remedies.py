@@ -7,8 +7,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Final, NamedTuple
 
-from exporter.check.rights import Identity, way
-from exporter.discovery.access import Access
+from exporter.check.grant import DROP_IN
+from exporter.check.rights import OLD, Identity, way
+from exporter.discovery.access import HOMES, Access
 from exporter.sysv.ids import group_name, user_name
 
 TMPFILES: Final = "/etc/tmpfiles.d/openvpn-mq-exporter-access.conf"
@@ -30,13 +31,22 @@ class _Closed(NamedTuple):
 
 
 def remedies(
-    who: Identity, denied: Sequence[Access], look: Callable[[Path], os.stat_result] = os.stat
+    who: Identity, tried: Sequence[Access], look: Callable[[Path], os.stat_result] = os.stat
 ) -> tuple[str, ...]:
-    """Return the commands for what is denied; `look` is stat(2), which raises OSError."""
+    """Return the commands for what is denied or hidden; `look` is stat(2), which raises OSError."""
     commands: dict[str, None] = {}
     volatile: dict[str, None] = {}
-    for access in denied:
+    is_old = False
+    for access in tried:
         source = access.source
+        if access.verdict == "hidden":
+            is_old |= access.reason == OLD
+            if access.reason != OLD and not source.name.startswith(HOMES):
+                commands[f"mkdir -p {os.path.dirname(DROP_IN)}"] = None
+                commands[f"openvpn-mq-check --access > {DROP_IN}"] = None
+                commands["systemctl daemon-reload"] = None
+        if access.verdict != "denied":
+            continue
         if source.kind == "journal":
             commands[f"usermod -aG systemd-journal {quote(who.name)}"] = None
         elif source.path and str(source.path).isprintable():  # others cannot be shown as they are
@@ -56,7 +66,7 @@ def remedies(
     if volatile:
         commands.update({f"echo {quote(line)} >> {TMPFILES}": None for line in volatile})
         commands[f"systemd-tmpfiles --create {TMPFILES}"] = None
-    if commands and who.service is not None:
+    if is_old or (commands and who.service is not None):
         commands["systemctl restart openvpn-mq-exporter"] = None
     return tuple(commands)
 

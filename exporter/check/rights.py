@@ -6,13 +6,15 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from exporter.check.users import EXPORTER_USER, known_user
 from exporter.discovery.access import Access, Source, Verdict, try_source
 from exporter.errors import BadInputError
 from exporter.sysv.ids import user_name
+
+OLD: Final = "the service sees the file that was there before this one"
 
 _EXPORTER_COMM: Final = "openvpn-mq-expo"  # as the kernel cuts it
 _CLONE_NEWNS: Final = 0x00020000
@@ -66,7 +68,7 @@ def try_as(who: Identity, sources: Sequence[Source]) -> list[Access]:
         try:
             os.close(reader)
             become(who)
-            answers = [try_source(source)[1:] for source in sources]
+            answers = [(*try_source(source)[1:], _inode(source)) for source in sources]
             with open(writer, "w") as pipe:
                 json.dump(answers, pipe)
             status = 0
@@ -78,7 +80,31 @@ def try_as(who: Identity, sources: Sequence[Source]) -> list[Access]:
     os.waitpid(child, 0)
     if not text:
         return [by_modes(who, source) for source in sources]
-    return [Access(source, *answer) for source, answer in zip(sources, json.loads(text), strict=True)]
+    return [
+        _seen_from_here(Access(source, verdict, reason), inode)
+        for source, (verdict, reason, inode) in zip(sources, json.loads(text), strict=True)
+    ]
+
+
+def _inode(source: Source) -> list[int]:
+    """Return what tells a file from another one of the same path; empty if there is none."""
+    if source.path is None or source.kind == "journal":
+        return []
+    try:
+        found = os.stat(source.path)
+    except OSError:
+        return []
+    return [found.st_dev, found.st_ino]
+
+
+def _seen_from_here(access: Access, inode: list[int]) -> Access:
+    """Return how a service fares that has a view of the files of its own: it may lack a file, or have an old one."""
+    here = _inode(access.source)
+    if access.verdict == "missing" and here:
+        return access._replace(verdict="hidden", reason="the service does not see it")
+    if access.verdict in ("ok", "unusable") and inode and here and inode != here:
+        return access._replace(verdict="hidden", reason=OLD)
+    return access
 
 
 def become(who: Identity) -> None:
@@ -125,6 +151,17 @@ def way(path: Path) -> list[Path]:
     real = Path(os.path.realpath(path))
     folders = (os.path.realpath(folder) for folder in (*reversed(path.parents), *reversed(real.parents)))
     return [*map(Path, dict.fromkeys(folders)), real]
+
+
+def is_public(path: PurePosixPath) -> bool | None:
+    """Return whether it is a file that everybody may read; None if there is nothing."""
+    *folders, file = way(Path(path))
+    try:
+        mode = os.stat(file).st_mode
+        reachable = all(os.stat(folder).st_mode & stat.S_IXOTH for folder in folders)
+    except OSError:
+        return None
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH) and reachable
 
 
 def _running(plain: Identity, procfs: Path) -> Identity | None:

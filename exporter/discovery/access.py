@@ -11,10 +11,13 @@ from exporter.discovery.instance import Instance
 from exporter.discovery.options import Fault
 from exporter.files import open_named
 
-Kind = Literal["config", "log", "journal", "status", "hooks", "management", "certificate"]
-Verdict = Literal["ok", "missing", "denied", "unusable", "unknown"]
+Kind = Literal["config", "log", "journal", "status", "hooks", "management", "password", "certificate"]
+Verdict = Literal["ok", "missing", "denied", "hidden", "unusable", "unknown"]
 
-KINDS: Final[tuple[Kind, ...]] = ("config", "log", "journal", "status", "hooks", "management", "certificate")
+KINDS: Final[tuple[Kind, ...]] = (
+    *("config", "log", "journal", "status", "hooks", "management", "password", "certificate"),
+)
+HOMES: Final = ("/root/", "/home/")  # what is in there is no other user's business, nor a service's
 JOURNAL_FOLDERS: Final = ("var/log/journal", "run/log/journal")
 _NOT_THERE: Final = (FileNotFoundError, NotADirectoryError)
 
@@ -37,11 +40,14 @@ class Access(NamedTuple):
     @property
     def is_unreadable(self) -> bool:
         """Whether something has to be done about it; what is missing may still come."""
-        return self.verdict in ("denied", "unusable")
+        return self.verdict in ("denied", "hidden", "unusable")
 
 
-def sources(instance: Instance) -> Iterator[Source]:
-    """Yield everything of the instance that can be read, its configuration first."""
+def sources(instance: Instance, *, polled: bool) -> Iterator[Source]:
+    """Yield everything of the instance that can be read, its configuration first.
+
+    `polled`: whether management interfaces are, for which their passwords are needed.
+    """
     options = instance.options
     faulty = {fault.path for fault in options.faults}
     for file in options.files:
@@ -61,15 +67,18 @@ def sources(instance: Instance) -> Iterator[Source]:
             yield Source("management", address.path, instance.root / address.path.lstrip("/"))
         else:
             yield Source("management", f"{address.host}:{address.port}", None)
+        password = options.management.password_file
+        if polled and password and not options.management.part:
+            yield Source("password", str(password), instance.outside(password))
     for certificate in instance.certificates:
         if certificate.path:
             yield Source("certificate", str(certificate.path), instance.outside(certificate.path))
 
 
-def accesses(instance: Instance) -> list[Access]:
+def accesses(instance: Instance, *, polled: bool) -> list[Access]:
     """Return how this process fares with each source, after what of the configuration could not be read."""
     faults = [_fault(instance, fault) for fault in instance.options.faults]
-    return faults + [try_source(source) for source in sources(instance)]
+    return faults + [try_source(source) for source in sources(instance, polled=polled)]
 
 
 def _fault(instance: Instance, fault: Fault) -> Access:

@@ -11,6 +11,7 @@ from exporter.config.model import OpenVpnServer, TcpAddress, UnixAddress
 from exporter.discovery.access import Access, Kind
 from exporter.discovery.instance import Instance
 
+_POLLING: Final[frozenset[Kind]] = frozenset({"management", "password"})  # what polling needs
 _LOCAL: Final = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
@@ -28,7 +29,7 @@ def to_server(
         return path if kind not in denied or path == before else None
 
     polled = instance.options.management if management else None
-    pollable = polled is not None and not polled.part and "management" not in denied and not _leads_astray(instance)
+    pollable = polled is not None and not polled.part and not _leads_astray(instance) and denied.isdisjoint(_POLLING)
     password = polled.password_file if polled and pollable else None
     records = instance.records
     known = previous or OpenVpnServer(instance.name)

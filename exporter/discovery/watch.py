@@ -134,11 +134,12 @@ class Discovery:
             problem = f"{error}: mount it without, or name `servers` in the configuration"
         except OSError as error:
             problem = f"cannot look for OpenVPN: {error}"
-        tried = mark_shared(instances, {instance.name: tuple(accesses(instance)) for instance in instances})
+        polled = self._config.discovery.management
+        tried = mark_shared(
+            instances, {instance.name: tuple(accesses(instance, polled=polled)) for instance in instances}
+        )
         servers = tuple(
-            to_server(
-                instance, tried[instance.name], before.get(instance.name), management=self._config.discovery.management
-            )
+            to_server(instance, tried[instance.name], before.get(instance.name), management=polled)
             for instance in instances
             if instance.mode in ("server", "unknown")
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from exporter.check.judge import Thresholds, judge, percent
 from exporter.check.machine import render_json
 from exporter.check.report import Finding, Level, OpenVpn, Report, Seen
+from exporter.discovery.access import KINDS, Access, Source
 from exporter.discovery.expiry import Expiry
 from exporter.discovery.options import CertificateKind
 from exporter.sysv.sysctl import Limits
@@ -74,6 +75,22 @@ def test_a_client_whose_certificate_has_ended(tmp_path: Path) -> None:
     openvpn = OpenVpn(instances=(host.only(),), accesses={"tun0": ()}, expiries=(Expiry("tun0", "cert", NOW),))
     ((_, text),) = findings(openvpn=openvpn)
     assert text.startswith("The certificate of OpenVPN tun0 has expired: it cannot connect.")
+
+
+def test_a_client_whose_configuration_is_closed(tmp_path: Path) -> None:
+    """The exporter cannot know that it is a client, and complains; it has no use for the client's other files."""
+    host = Host(tmp_path)
+    host.file("/etc/openvpn/c.conf", "client\n")
+    host.process(500, ["openvpn", "--config", "/etc/openvpn/c.conf"], cwd="/")
+    config, log = (Source(kind, f"/x/{kind}", None) for kind in KINDS[:2])
+
+    def told(*sources: Source) -> list[tuple[Level, str]]:
+        accesses = tuple(Access(source, "denied", "Permission denied") for source in sources)
+        return findings(openvpn=OpenVpn("u", instances=(host.only(),), accesses={"c": accesses}))
+
+    assert told(log) == []
+    text = "User u cannot read everything of OpenVPN c: config /x/config (Permission denied)."
+    assert told(log, config) == [(Level.WARNING, text)]
 
 
 def test_what_cannot_be_read_is_unknown_and_not_well() -> None:

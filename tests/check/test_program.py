@@ -12,12 +12,24 @@ from pathlib import Path
 
 import pytest
 
+from exporter.check import program
 from tests.check.conftest import Result, proc_of, run
 from tests.support.kernel import make, make_many, set_limit
 from tests.support.needs import need
 from tests.support.openvpn import wait_until
 
 Check = Callable[..., Result]
+
+
+def test_the_configuration_of_the_service_is_read_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If there is one that we may read."""
+    file = tmp_path / "openvpn-mq-exporter.yml"
+    monkeypatch.setattr(program, "CONFIG_FILE", file)
+    assert program.configuration(None) is None
+    file.write_text("discovery: {management: true}\n")
+    found = program.configuration(None)
+    assert found
+    assert found.discovery.management
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.check.grant import DROP_IN
 from exporter.check.remedies import TMPFILES, remedies
 from exporter.check.rights import Identity, by_modes, identity, try_as
 from exporter.discovery.access import Access, Source
@@ -21,6 +22,7 @@ from tests.support.folders import open_folder
 from tests.support.needs import NOBODY, need, need_nobody, need_root
 from tests.support.openvpn import Lab, OpenVpn, wait_until
 
+RESTART = "systemctl restart openvpn-mq-exporter"
 NOBODYS = Identity("nobody", NOBODY, NOBODY, (NOBODY,))
 
 
@@ -129,6 +131,54 @@ def test_the_exporter_that_runs_is_judged_as_it_runs(shared: Path, tmp_path: Pat
             process.wait()
     assert verdicts == {0: "denied", 2: "ok"}
     assert identity("nobody", proc_of(tmp_path / "nothing")).service is None
+
+
+VIEW = """
+set -e
+mount --bind "$1/etc" "$1/stash"
+mount -t tmpfs tmpfs "$1/etc"
+for name in kept replaced; do touch "$1/etc/$name"; mount --bind "$1/stash/$name" "$1/etc/$name"; done
+umount "$1/stash"
+exec setpriv --reuid=$2 --regid=$2 --clear-groups "$1/openvpn-mq-exporter"
+"""
+
+
+def test_a_service_with_a_view_of_its_own(shared: Path, tmp_path: Path) -> None:
+    """As access.conf gives it: files by themselves, which stay the old ones; what is not named there is hidden."""
+    need_nobody()
+    program, etc = shared / "openvpn-mq-exporter", shared / "etc"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o755)
+    etc.mkdir()
+    (shared / "stash").mkdir()
+    for name in ("kept", "replaced", "new"):
+        (etc / name).write_text(name)
+        (etc / name).chmod(0o644)
+    view = ["unshare", "--mount", "--propagation=private", "sh", "-c", VIEW, "sh", str(shared), str(NOBODY)]
+    process = subprocess.Popen(view)
+    try:
+        comm = Path(f"/proc/{process.pid}/comm")
+        wait_until(lambda: comm.read_text() == "openvpn-mq-expo\n", "it runs")
+        who = identity("nobody", proc_of(tmp_path / "proc", process.pid))
+        sources = [Source("config", str(etc / name), etc / name) for name in ("kept", "replaced", "new", "none")]
+        assert [access.verdict for access in try_as(who, sources)] == ["ok", "ok", "hidden", "missing"]
+        (etc / "fresh").write_text("replaced")
+        (etc / "fresh").chmod(0o644)
+        (etc / "fresh").replace(etc / "replaced")
+        tried = try_as(who, sources)
+    finally:
+        process.kill()
+        process.wait()
+    assert [access.verdict for access in tried] == ["ok", "hidden", "hidden", "missing"]
+    assert remedies(who, tried[:2]) == ("systemctl restart openvpn-mq-exporter",)
+    (_, *commands) = remedies(who, tried[2:])
+    assert commands == [f"openvpn-mq-check --access > {DROP_IN}", "systemctl daemon-reload", RESTART]
+
+
+def test_what_a_service_does_not_see_in_homes_has_to_be_moved() -> None:
+    """No drop-in would show it."""
+    access = Access(Source("config", "/root/a.conf", Path("/root/a.conf")), "hidden", "the service does not see it")
+    assert remedies(NOBODYS._replace(service=5), [access]) == ()
 
 
 def test_other_programs_may_have_any_name(tmp_path: Path) -> None:

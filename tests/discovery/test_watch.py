@@ -120,6 +120,24 @@ def test_management_is_polled_on_request_only(host: Host) -> None:
     assert host.discovery(POLLED).look().servers[0].management is not None
 
 
+def test_a_management_interface_whose_password_is_closed(open_host: Host) -> None:
+    """It is not knocked at every 15 seconds without one, and the metric says why; without polling it is not needed."""
+    file = open_host.file("/etc/pw", "secret\n", mode=0o600)
+    run(open_host, SERVER + "management localhost 7505 /etc/pw\n")
+    for config, unreadable in ((POLLED, 1), (Config(), 0)):
+        discovery = open_host.discovery(config)
+        with as_nobody():
+            (server,) = discovery.look().servers
+        assert server.management is None
+        assert discovery.found
+        assert discovery.found.unreadable("vpn") == {**dict.fromkeys(KINDS, 0), "password": unreadable}
+    file.chmod(0o644)
+    with as_nobody():
+        (server,) = open_host.discovery(POLLED).look().servers
+    assert server.management == TcpAddress("localhost", 7505)
+    assert server.management_password_file == file
+
+
 def test_a_management_socket_in_a_container(host: Host) -> None:
     """It is reached through the container's root: the host may have a socket of the same path, of another server."""
     argv = ["openvpn", "--server", "10.8.0.0", "255.255.255.0", "--dev", "tun0", "--management", "/run/m.sock", "unix"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def open_folder() -> Iterator[Path]:
+def open_folder(below: str | None = None) -> Iterator[Path]:
     """Make one, and remove it with all that is in it."""
-    folder = Path(tempfile.mkdtemp(prefix="mq-open-"))
+    folder = Path(tempfile.mkdtemp(prefix="mq-open-", dir=below))
     folder.chmod(0o755)
     try:
         yield folder
