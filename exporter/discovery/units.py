@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -90,14 +90,32 @@ def unit_texts(
     template = f"{stem.partition('@')[0]}@.{suffix}" if "@" in stem else unit
     texts = [text for name in (unit, template) for folder in UNIT_FOLDERS if (text := _try(read, folder / name))]
     drop_ins: dict[str, PurePosixPath] = {}
-    for folder in reversed(UNIT_FOLDERS):
-        for name in (template, unit):
-            try:
-                found = list_folder(folder / f"{name}.d")
-            except OSError:
-                continue
-            drop_ins.update({file: folder / f"{name}.d" / file for file in found if file.endswith(".conf")})
+    for folder in reversed(_drop_in_folders(unit)):
+        try:
+            found = list_folder(folder)
+        except OSError:
+            continue
+        drop_ins.update({file: folder / file for file in found if file.endswith(".conf")})
     return texts[:1] + [text for _, path in sorted(drop_ins.items()) if (text := _try(read, path))]
+
+
+def _drop_in_folders(unit: str) -> list[PurePosixPath]:
+    """Return the folders of a unit's drop-ins, the one that wins first; those of the type come after all others."""
+    stem, _, suffix = unit.rpartition(".")
+    prefix, at, instance = stem.partition("@")
+    names = dict.fromkeys(_drop_in_names(prefix, instance if at else None))
+    found = [folder / f"{name}.{suffix}.d" for folder in UNIT_FOLDERS for name in names]
+    return found + [folder / f"{suffix}.d" for folder in UNIT_FOLDERS]
+
+
+def _drop_in_names(prefix: str, instance: str | None) -> Iterator[str]:
+    """Yield the names of a unit, of its template, and of both cut short behind each dash, in systemd's own order."""
+    yield prefix if instance is None else f"{prefix}@{instance}"
+    if instance:
+        yield from _drop_in_names(prefix, "")
+    shorter = prefix[: prefix.rfind("-", 0, -1) + 1]
+    if shorter:
+        yield from _drop_in_names(shorter, instance or None)
 
 
 def _try(read: Callable[[PurePosixPath], str], path: PurePosixPath) -> str:

@@ -61,6 +61,30 @@ def test_a_drop_in_moves_the_folder(host: Host) -> None:
     assert host.instances()["office"].config == "/srv/vpn/office.conf"
 
 
+# Of one file name, in the order in which systemd 252 takes them, as `systemctl show -P WorkingDirectory` told.
+DROP_INS = [
+    f"{folder}/{name}.d"
+    for names in (
+        ["openvpn-server@x.service", "openvpn-server@.service", "openvpn-.service", "openvpn-@x.service",
+         "openvpn-@.service"],
+        ["service"],
+    )
+    for folder in ("/etc/systemd/system", "/run/systemd/system")
+    for name in names
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("best", range(len(DROP_INS)))
+def test_drop_ins_of_several_units(host: Host, best: int) -> None:
+    """The name of a unit, that of its template, and both cut short behind a dash; last the type of all units."""
+    host.unit(500, "x")
+    for folder in DROP_INS[best:]:
+        host.file(f"{folder}/a.conf", f"[Service]\nWorkingDirectory={folder}\n")
+    host.file("/etc/systemd/system/openvpn-server-.service.d/b.conf", "[Service]\nWorkingDirectory=/wrong\n")
+    host.file(f"{DROP_INS[best]}/x.conf", "client\n")
+    assert host.only().config == f"{DROP_INS[best]}/x.conf"
+
+
 def test_escaped_instance_names(host: Host) -> None:
     host.file("/etc/openvpn/server/new-york.conf", SERVER)
     argv = ["/usr/sbin/openvpn", "--config", "new-york.conf"]
