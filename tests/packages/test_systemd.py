@@ -166,8 +166,7 @@ def test_from_nothing_to_every_number(host: Machine) -> None:
     nothing_else_is_open(host)
     assert host.run("stat -c '%U %a' /var/log/openvpn") == "root 755\n"  # as Debian's own package of OpenVPN made it
 
-    host.run("systemctl reload openvpn-mq-exporter")
-    assert value(host, "openvpn_mq_exporter_config_last_reload_successful") == 1
+    reloads(host)
 
     # Neither lost nor counted twice: what was logged before the exporter's end, and between that and the reboot.
     host.run("systemctl stop openvpn-mq-exporter")
@@ -218,6 +217,24 @@ def nothing_else_is_open(host: Machine) -> None:
     host.run("cp /usr/lib/systemd/system/openvpn-mq-exporter.service /root/base.service")
     assert exposure(host, "/root/base.service") <= 1.5
     assert host.run("openvpn-mq-check --format plugin || true").strip()
+
+
+def reloads(host: Machine) -> None:
+    """With a configuration that is good; that is not; that an editor replaced, so that the service has the old one."""
+    successful = "openvpn_mq_exporter_config_last_reload_successful"
+    host.run("systemctl reload openvpn-mq-exporter")
+    assert value(host, successful) == 1
+    for change, undo in (("echo 'serverz: []' >> FILE", "sed '$d' FILE > x; cat x > FILE"), ("sed -i s/a/a/ FILE", "")):
+        host.run(change.replace("FILE", "/etc/openvpn-mq-exporter.yml"))
+        assert host.attempt("systemctl reload openvpn-mq-exporter").returncode != 0
+        eventually(host, 0, successful)
+        host.run("systemctl is-active openvpn-mq-exporter")
+        if undo:
+            host.run(undo.replace("FILE", "/etc/openvpn-mq-exporter.yml"))
+            host.run("systemctl reload openvpn-mq-exporter")
+            eventually(host, 1, successful)
+    host.run("systemctl restart openvpn-mq-exporter")
+    eventually(host, 1, successful)
 
 
 def exposure(host: Machine, unit: str) -> float:
