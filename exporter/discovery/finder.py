@@ -1,5 +1,6 @@
 """One look at the host: every OpenVPN that runs, as an Instance."""
 
+import errno
 import os
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from exporter.discovery.units import unit_texts, working_directory
 from exporter.discovery.versions import Versions, started_at
 from exporter.files import read_named
 
+_NOT_THERE: Final = os.strerror(errno.ENOENT)
 _MAX_BYTES: Final = 1 << 20  # of a configuration file
 
 
@@ -46,14 +48,20 @@ class Finder:
 
     def _read(self, process: Process, root: Path) -> OpenVpnOptions:
         """Return what the process was told; from an earlier look, if its file is gone or half written just now."""
-        options = read_options(process.argv, *self._view(process, root))
+        folder, read, is_guess = self._view(process, root)
+        options = read_options(process.argv, folder, read)
+        if is_guess and (options.folder != folder or _is_lost(options)):
+            options = read_options(process.argv, None, read)
         return self._understood.get((process.pid, process.start_ticks), options) if options.faults else options
 
     def _root_of(self, process: Process) -> Path:
         return self._procfs / str(process.pid) / "root" if process.cgroup.container else self._root
 
-    def _view(self, process: Process, root: Path) -> tuple[PurePosixPath | None, partial[str]]:
-        """Return the folder that the process was started in, and what reads its files."""
+    def _view(self, process: Process, root: Path) -> tuple[PurePosixPath | None, partial[str], bool]:
+        """Return the folder that the process was started in, what reads its files, and whether the folder is a guess.
+
+        It is one if it is the present folder, to which a `cd` of the configuration may have led since.
+        """
         read = partial(read_text, root)
         unit = process.cgroup.unit
         if unit and process.cgroup.system_unit:
@@ -61,10 +69,10 @@ class Finder:
             if texts:
                 # systemd starts a service in / if its file names no folder, or one that only systemd knows.
                 named = working_directory(unit, texts)
-                return named or process.folder or PurePosixPath("/"), read
+                return named or process.folder or PurePosixPath("/"), read, named is None
         if process.folder == PurePosixPath("/") and not process.cgroup.container:
-            return None, read  # a daemon goes there by itself, from wherever it was started
-        return process.folder, read
+            return None, read, False  # a daemon goes there by itself, from wherever it was started
+        return process.folder, read, True
 
     def _version(self, process: Process, root: Path) -> str:
         program = self._procfs / str(process.pid) / "exe"
@@ -73,6 +81,11 @@ class Finder:
                 return ""
             program = _below(root, PurePosixPath(process.argv[0]))
         return self._versions.read(program, started_at(process.start_ticks))
+
+
+def _is_lost(options: OpenVpnOptions) -> bool:
+    """Return whether its first configuration file is not there."""
+    return any(fault.path == str(options.config) and fault.reason == _NOT_THERE for fault in options.faults)
 
 
 def read_text(root: Path, path: PurePosixPath) -> str:

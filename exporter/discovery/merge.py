@@ -99,6 +99,7 @@ class _Merge:
             port=last.argument("lport") or last.argument("port"),
             files=tuple(dict.fromkeys(self._files)),
             faults=tuple(dict.fromkeys(paths.faults)),
+            folder=paths.folder,
         )
 
     def _config(self, name: str, depth: int) -> None:

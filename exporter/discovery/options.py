@@ -1,6 +1,6 @@
 """What one OpenVPN was told, by its command line and its files: the values that a monitor needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, Literal, NamedTuple
 
@@ -89,3 +89,4 @@ class OpenVpnOptions:
     device: str = ""
     port: str = ""  # as given
     faults: tuple[Fault, ...] = ()
+    folder: PurePosixPath | None = field(default=None, compare=False)  # that it is in after its last `cd`

@@ -19,6 +19,11 @@ class Paths:
         self._folder = folder
         self.faults: list[Fault] = []
 
+    @property
+    def folder(self) -> PurePosixPath | None:
+        """Where OpenVPN is by now."""
+        return self._folder
+
     def change_folder(self, text: str) -> None:
         """Resolve from this folder from now on."""
         self._folder = self.absolute(text)

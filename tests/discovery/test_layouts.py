@@ -347,6 +347,35 @@ def test_version_of_the_program_file(host: Host) -> None:
     assert versions == {"tun1": "2.7_rc1", "tun2": "", "tun3": "", "tun4": ""}
 
 
+@pytest.mark.parametrize(
+    ("words", "inside", "config"),
+    [
+        ("--config a.conf", "cd /etc/openvpn/keys\n", ""),
+        ("--config a.conf", "cd keys\n", ""),
+        ("--cd keys --config a.conf", "", ""),
+        ("--config a.conf --cd /etc/openvpn/keys", "", ""),
+        ("--cd /etc/openvpn/keys --config b.conf", "", "/etc/openvpn/keys/b.conf"),
+        ("--config /etc/openvpn/keys/b.conf", "", "/etc/openvpn/keys/b.conf"),
+    ],
+)
+def test_a_folder_that_was_left(host: Host, words: str, inside: str, config: str) -> None:
+    """The present folder is not where it was started: a relative path is not known, and never another file."""
+    host.file("/etc/openvpn/a.conf", SERVER + inside)
+    host.file("/etc/openvpn/keys/b.conf", SERVER)
+    host.process(500, ["openvpn", *words.split()], cwd="/etc/openvpn/keys")
+    options = host.only().options
+    assert str(options.config or "") == config
+    assert all("is not known" in fault.reason for fault in options.faults)
+    assert bool(options.faults) == (not config)
+
+
+def test_a_folder_with_another_file_of_that_name(host: Host) -> None:
+    """It leads elsewhere, so it is not the one that was read."""
+    host.file("/etc/openvpn/keys/a.conf", SERVER + "cd /srv\n")
+    host.process(500, ["openvpn", "--config", "a.conf"], cwd="/etc/openvpn/keys")
+    assert (host.only().options.config, host.only().mode) == (None, "unknown")
+
+
 def test_mode_by_the_status_file_if_the_configuration_is_closed(host: Host) -> None:
     """openvpn@ names a status file for servers and clients alike."""
     for pid, name, text in ((500, "a", "OpenVPN STATISTICS\n"), (501, "b", "TITLE,OpenVPN 2.6\n"), (502, "c", "")):
