@@ -31,8 +31,9 @@ _BY_FOLDER: Final = frozenset({"log", "hooks", "status", "management"})
 _SHARED: Final = frozenset(
     PurePosixPath(path)
     for path in (
-        *("/", "/etc", "/etc/openvpn", "/etc/openvpn/server", "/etc/openvpn/client", "/run", "/var", "/var/run"),
-        *("/var/log", "/tmp", "/var/tmp"),  # noqa: S108  # compared, not used
+        *("/", *_HIDDEN, "/etc/openvpn", "/etc/openvpn/server", "/etc/openvpn/client", "/run/lock", "/run/user"),
+        *("/var/cache", "/var/lib", "/var/log", "/var/opt", "/var/run", "/var/spool", "/var/lock"),
+        *("/tmp", "/var/tmp"),  # noqa: S108  # compared, not used
     )
 )
 _CLOSED: Final = (

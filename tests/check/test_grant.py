@@ -65,17 +65,25 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def bound(host: Host, config: Config | None = None) -> list[str]:
+def bound(host: Host, config: Config | None = None, *, every: bool = False) -> list[str]:
     """What the service sees of the files that OpenVPN names."""
     lines = drop_in(host.finder.find(), (), config).splitlines()
     paths = [line.removeprefix("BindReadOnlyPaths=-") for line in lines if line.startswith("BindReadOnlyPaths=-")]
-    return [path for path in paths if "vpn.example" in path]
+    return [path for path in paths if every or "vpn.example" in path]
 
 
 def test_configuration_certificate_and_the_folder_of_the_status_file(host: Host) -> None:
     host.file("/etc/vpn.example/a.conf", "ca /etc/vpn.example/ca.crt\nstatus /run/vpn.example/status\n")
     host.process(500, ["openvpn", "--config", "/etc/vpn.example/a.conf"], cwd="/")
     assert bound(host) == ["/etc/vpn.example/a.conf", "/run/vpn.example", "/etc/vpn.example/ca.crt"]
+
+
+@pytest.mark.parametrize("folder", ["/root", "/home", "/srv", "/opt", "/var/lib", "/var/log", "/run", "/etc/openvpn"])
+def test_no_folder_of_others_is_bound_for_a_file_in_it(host: Host, folder: str) -> None:
+    """A status file there opens itself, and not everything beside it; in a home, not even that."""
+    host.process(500, ["openvpn", "--dev", "tun0", "--status", f"{folder}/vpn.example"], cwd="/")
+    assert PurePosixPath(folder) not in map(PurePosixPath, bound(host, every=True))
+    assert bound(host) == ([] if folder in ("/root", "/home") else [f"{folder}/vpn.example"])
 
 
 def test_paths_in_a_container_are_not_those_of_the_host(host: Host) -> None:
