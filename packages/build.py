@@ -29,6 +29,7 @@ from packages import manual
 
 ROOT: Final = Path(__file__).parents[1]
 HERE: Final = Path(__file__).parent
+_IN_GIT: Final = (ROOT / ".git").exists()  # not what an archive was unpacked to
 LIBRARY: Final = "usr/lib/openvpn-mq-exporter"
 PYTHON: Final = "/usr/bin/python3"
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -58,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     kind = parser.parse_args(argv).kind
     if not Path(PYTHON).exists():
         print(f"{PYTHON} is missing: the package is built for the system's own Python", file=sys.stderr)
+        return 1
+    needed = {"strip": "binutils", **({"git": "git"} if _IN_GIT else {})}
+    if missing := [package for program, package in needed.items() if not shutil.which(program)]:
+        print(f"the package cannot be built without {' and '.join(missing)}: install that first", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
         stage, files = Path(folder) / "root", Path(folder) / "files"
@@ -161,9 +166,10 @@ def _configured(stage: Path, files: Path) -> str:
 
 
 def _commit_time() -> str:
-    found = subprocess.run(
-        ["git", "-C", ROOT, "log", "-1", "--format=%ct"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    found = ""
+    if _IN_GIT:
+        command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return found or str(int((ROOT / "pyproject.toml").stat().st_mtime))
 
 

@@ -111,7 +111,8 @@ def _refusal(error: OSError) -> str:
     if error.errno in (errno.EPERM, errno.EACCES):
         return (
             "the kernel reports processes to everybody from Linux 6.6 on, and before that only with CAP_NET_ADMIN: "
-            "add AmbientCapabilities=CAP_NET_ADMIN to the exporter's unit, or use a newer kernel"
+            "add AmbientCapabilities=CAP_NET_ADMIN and CapabilityBoundingSet=CAP_NET_ADMIN to the exporter's unit "
+            "(systemctl edit openvpn-mq-exporter), or use a newer kernel"
         )
     if error.errno == errno.ECONNREFUSED:
         return (

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,18 @@ def test_in_a_container(namespaces: str, words: str) -> None:
     assert done.returncode == 1
     assert "UnavailableError" in done.stderr
     assert words in done.stderr.splitlines()[-1]
+
+
+def test_what_an_older_kernel_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped unit has an empty bounding set, from which no ambient capability can come; the page says the same."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "x")
+
+    monkeypatch.setattr(Connector, "watch", refuse)
+    with pytest.raises(UnavailableError) as caught:
+        Connector(frozenset())
+    page = (Path(__file__).parents[2] / "docs" / "scripts.md").read_text()
+    for line in ("AmbientCapabilities=CAP_NET_ADMIN", "CapabilityBoundingSet=CAP_NET_ADMIN"):
+        assert line in str(caught.value)
+        assert line in page
