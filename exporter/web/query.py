@@ -2,9 +2,14 @@
 
 import math
 from collections.abc import Collection
+from typing import Final
 
 from exporter.exposition.pages import Query
 from exporter.web.request import BadRequestError, Request
+
+# Seconds. With less, every collector is late, which is logged; the clock cannot add what is beyond all measure.
+_SHORTEST: Final = 0.1
+_LONGEST: Final = 3600.0
 
 
 def read_query(request: Request, known: Collection[str]) -> Query:
@@ -33,4 +38,7 @@ def _timeout(request: Request) -> float | None:
         seconds = float(request.headers.get("x-prometheus-scrape-timeout-seconds", ""))
     except ValueError:
         return None
-    return round(max(seconds * 0.9, seconds - 0.5), 3) if math.isfinite(seconds) and seconds > 0 else None
+    if not math.isfinite(seconds) or seconds <= 0:
+        return None
+    seconds = min(max(seconds, _SHORTEST), _LONGEST)
+    return round(max(seconds * 0.9, seconds - 0.5), 3)

@@ -52,6 +52,7 @@ def test_a_request_to_a_proxy() -> None:
         ("POST / HTTP/1.1\nHost: x\nContent-Length: 5\n\n", False),
         ("POST / HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n", False),
         ("POST / HTTP/1.1\nHost: x\nContent-Length: 1\nTransfer-Encoding: chunked\n\n", False),
+        ("POST / HTTP/1.1\nHost: x\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n", False),
     ],
 )
 def test_keep_alive(text: str, kept: bool) -> None:
@@ -96,6 +97,21 @@ def test_limits_hold_before_the_end_has_come(start: bytes) -> None:
     http = received(start + b"a" * (MAX_HEAD - len(start)))
     assert http.next_request() is None
     http.receive(b"a")
+    with pytest.raises(BadRequestError) as refused:
+        http.next_request()
+    assert refused.value.status == 431
+
+
+def test_the_number_of_lines_is_limited() -> None:
+    """Of one request: those of others behind it do not count. It is refused before its end has come."""
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: \r\n" * 98
+    http = received((head + b"\r\n") * 2)
+    for _ in range(2):
+        assert http.next_request()
+        http.answer(plain(200, "yes"), close=False)
+    http.receive(head)
+    assert http.next_request() is None
+    http.receive(b"A: \r\n")
     with pytest.raises(BadRequestError) as refused:
         http.next_request()
     assert refused.value.status == 431
@@ -203,7 +219,7 @@ def test_collectors_of_a_query() -> None:
 @pytest.mark.parametrize(
     ("header", "timeout"),
     [("10", 9.5), ("10.000000", 9.5), ("1", 0.9), ("0.5", 0.45), ("", None), ("0", None), ("-1", None), ("nan", None),
-     ("inf", None), ("ten", None), ("1e400", None)],
+     ("inf", None), ("ten", None), ("1e400", None), ("1e-300", 0.09), ("1e10", 3599.5), ("1e300", 3599.5)],
 )  # fmt: skip
 def test_timeout_of_a_query(header: str, timeout: float | None) -> None:
     """Somewhat less than Prometheus waits: the page has to be rendered, and sent."""
