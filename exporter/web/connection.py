@@ -41,6 +41,7 @@ _LIMITS: Final = {
     Phase.WRITING: 60.0,  # for the whole answer
     Phase.DRAINING: 2.0,
 }
+_STALLED: Final = 5.0  # seconds in which a client that is there takes some of its answer, over whatever line
 _IDLE: Final = 300.0  # between two requests; Prometheus comes back long before
 
 
@@ -56,6 +57,7 @@ class Connection:
         self.is_own = is_own
         self.tls = tls
         self.served = False  # whether a request of it was ever answered with what it asked for
+        self.pipelines = False  # whether a request of it ever came before the answer to the one before
         self.close_after = False  # the answer under way
         self.http = Http1()
         self.interest = _READ
@@ -66,7 +68,8 @@ class Connection:
     def enter(self, phase: Phase, *, is_idle: bool = False) -> None:
         """Begin a phase, and the time that the client has for it; `is_idle`: no part of a request is there yet."""
         self.phase = phase
-        self.deadline = time.monotonic() + (_IDLE if is_idle else _LIMITS[phase])
+        self.moved_at = time.monotonic()
+        self.deadline = self.moved_at + (_IDLE if is_idle else _LIMITS[phase])
 
     @property
     def client(self) -> Client:
@@ -77,6 +80,12 @@ class Connection:
     def is_idle(self) -> bool:
         """Whether it waits for another request; clients know that such a connection may be closed at any time."""
         return self.served and self.phase is Phase.READING and not self.http.pending
+
+    @property
+    def is_careless(self) -> bool:
+        """Whether its client asks without waiting for answers, which no Prometheus does, or takes nothing of one."""
+        is_stalled = self.phase is Phase.WRITING and time.monotonic() > self.moved_at + _STALLED
+        return self.pipelines or is_stalled
 
     def close(self) -> None:
         """Close the socket without waiting for anything."""
@@ -151,6 +160,7 @@ class Connection:
                     return True
                 first = self._output[0]
                 sent = self.sock.send(first[:_WRITE_CHUNK])
+                self.moved_at = time.monotonic()
                 if sent == len(first):
                     self._output.popleft()
                 else:

@@ -18,8 +18,9 @@ _MOST: Final = 600
 class OpenConnections:
     """Used by the server's thread only.
 
-    The number of connections is bounded: if there are too many, the one that has waited longest for its client is
-    closed in favour of a new one, first of those that were never served. So idle clients do not keep others out.
+    The number of connections is bounded: if there are too many, one that waits for its client is closed in favour of a
+    new one, first of those that ask and do not listen, then of those that were never served. So neither these nor idle
+    clients keep others out.
     """
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
@@ -64,15 +65,14 @@ class OpenConnections:
             self.close(connection, why)
 
     def evict(self) -> bool:
-        """Close one that waits for its client: one that is done, or else the one that has waited longest.
+        """Close the one that is worth least of those that wait for their clients or have more to ask.
 
         Return False if there is none.
         """
-        waiting = [each for each in self._open if each.phase not in (Phase.ANSWERING, Phase.WRITING)]
+        waiting = [each for each in self._open if each.phase is not Phase.ANSWERING or each.pipelines]
         if not waiting:
             return False
-        first = min(waiting, key=lambda each: (each.phase is not Phase.DRAINING, each.served, each.deadline))
-        self.close(first, "there are too many")
+        self.close(min(waiting, key=_worth), "there are too many")
         return True
 
     def close_overdue(self, now: float, tls: Tls | None) -> None:
@@ -82,3 +82,14 @@ class OpenConnections:
                 self.close(connection, f"the client took too long ({connection.phase.name.lower()})")
             elif connection.is_idle and connection.tls not in (None, tls):
                 self.close(connection, "the certificates have changed")
+
+
+def _worth(connection: Connection) -> tuple[int, float]:
+    """Return what orders connections by how much would be lost without them; of equals, the longest wait is first."""
+    if connection.phase is Phase.DRAINING:
+        return 0, connection.deadline
+    if connection.is_careless:
+        return 1, connection.moved_at
+    if connection.phase is Phase.WRITING:
+        return 4, connection.moved_at
+    return (3 if connection.served else 2), connection.deadline

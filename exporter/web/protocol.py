@@ -68,6 +68,7 @@ class HttpProtocol:
             self._reply(connection, plain(error.status, error.reason))
             return
         if request is not None:
+            connection.pipelines = connection.pipelines or connection.http.pending > 0
             is_outdated = connection.tls not in (None, self._live.current.tls)
             connection.close_after = self.is_stopping or is_outdated
             self._start_answer(connection)

@@ -145,6 +145,27 @@ def test_idle_connections_keep_nobody_out() -> None:
         assert program.stop() == 0
 
 
+@pytest.mark.parametrize("requests_each", [1, 2000])
+def test_clients_that_do_not_listen_keep_nobody_out(monkeypatch: pytest.MonkeyPatch, requests_each: int) -> None:
+    """They hold all places with answers that they do not take, or with request after request; a newcomer is served."""
+    monkeypatch.setattr("exporter.web.connections._MOST", 20)
+    large = Metric("large", "gauge", "Large.", ("name",))
+    family = large.family([1] * 50, ["x" * 100_000] * 50)
+    with serving(lambda _query: [family]) as site, contextlib.ExitStack() as stack:
+        path = b"/metrics" if requests_each == 1 else b"/-/healthy"
+        clients = [stack.enter_context(socket.socket()) for _ in range(20)]
+        for client in clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(site.address)
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.send(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path * requests_each)
+        for client in clients:
+            client.settimeout(20)
+            assert client.recv(12) == b"HTTP/1.1 200"
+        assert requests.get(f"http://{site.address[0]}:{site.address[1]}/-/ready", timeout=20).status_code == 200
+
+
 def test_without_descriptors_it_waits_and_goes_on() -> None:
     """Connections stay in line, no processor time is burnt, one line is logged; then they are served."""
     with running("--collector.disable-defaults", "--collector.limits") as program:
