@@ -71,6 +71,7 @@ class Walker:
     def __init__(self, msgctl: MsgCtl) -> None:
         self._msgctl = msgctl
         self._last = _Cut(bytearray(), {}, NO_QUEUES)
+        self._is_known = False  # whether the kernel has ever answered MSG_STAT_ANY
 
     def walk(self) -> Walk:
         """Read every queue. A queue that vanishes meanwhile is left out; one that appears may be in it or not.
@@ -97,20 +98,21 @@ class Walker:
             structs[_SIZE * start : _SIZE * start + size] = memoryview(buffer).cast("B")[:size]
         self._last = last = _cut(msqids, structs, self._last)
         queues = last.queues
+        self._is_known = self._is_known or bool(queues.msqid)
         if len(queues.msqid) >= in_use:
             return Walk(queues, None)
         absent = [index for index, msqid in enumerate(msqids) if msqid < 0]
-        return Walk(queues, _why_absent(self._msgctl, absent, slots[0], nothing_found=not queues.msqid))
+        return Walk(queues, _why_absent(self._msgctl, absent, slots[0], is_known=self._is_known))
 
 
-def _why_absent(msgctl: MsgCtl, indices: list[int], struct_ref: object, *, nothing_found: bool) -> str | None:
+def _why_absent(msgctl: MsgCtl, indices: list[int], struct_ref: object, *, is_known: bool) -> str | None:
     """Ask again for queues that should be there and gave none, now looking at each errno."""
     for index in indices:
         if msgctl(index, MSG_STAT_ANY, struct_ref) < 0:
             error = ctypes.get_errno()
             if error not in (errno.EINVAL, errno.EIDRM):  # these two: no queue at this index, or no longer
                 return f"msgctl(MSG_STAT_ANY) is refused: {os.strerror(error)}"
-    if nothing_found:
+    if not is_known:
         # Before 4.17 an unknown command looks just like an index without a queue.
         return "msgctl(MSG_STAT_ANY) is not known to this kernel (it came with Linux 4.17)"
     return None  # queues were removed while we read

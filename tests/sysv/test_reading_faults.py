@@ -108,6 +108,34 @@ def test_no_queues_is_not_an_unknown_kernel() -> None:
     assert Walker(msgctl).walk() == (Queues(*([] for _ in Queues._fields)), None)
 
 
+@pytest.mark.usefixtures("queues")
+def test_queues_that_are_made_anew_are_not_an_unknown_kernel(caplog: pytest.LogCaptureFixture) -> None:
+    """All are removed and others made in the middle of a walk: their limits are known in the next one."""
+    real = system_msgctl()
+    assert not isinstance(real, str)
+    queue = make(1)
+    is_due = False
+
+    def msgctl(index: int, command: int, struct: object) -> int:
+        result = real(index, command, struct)
+        if command == MSG_INFO and is_due:
+            queue.remove()
+            make(2)
+            make(3)
+        elif is_due:
+            ctypes.set_errno(errno.EINVAL)
+            return -1  # as if each had got another index
+        return result
+
+    reader = QueueReader(PROC, msgctl)
+    assert [row.key for row in reader.read().rows()] == [1]
+    is_due = True
+    assert [row for row in reader.read().rows() if row.qbytes == UNKNOWN_LIMIT] == []
+    is_due = False
+    assert {row.key: row.qbytes > 0 for row in reader.read().rows()} == {2: True, 3: True}
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("machine", ["armv7l", "i686", "s390x", "mips64"])
 def test_unknown_machines(machine: str) -> None:
     """A machine whose struct layout nobody tried is not guessed at."""
