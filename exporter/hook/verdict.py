@@ -56,10 +56,10 @@ class _Deferred:
     """A script that has ended and not yet answered."""
 
     def __init__(self, fields: dict[str, Value]) -> None:
-        """Raise what is wrong with the line, ValueError if it is too old, or OSError if the control file is gone."""
+        """Raise what is wrong with the line, ValueError if it is not of these minutes, or OSError without its file."""
         self.identity: dict[str, Value] = {key: fields[key] for key in _IDENTITY if key in fields}
         self.began = float(fields["time"] or 0) - float(fields.get("script_seconds") or 0)
-        if time.time() - self.began >= _LIMIT:
+        if not abs(time.time() - self.began) < _LIMIT:  # nor is it a number, perhaps
             raise ValueError
         self._path = str(fields["control_file"]).encode()
         # Once open, it can be read after OpenVPN has removed it.
@@ -128,7 +128,7 @@ class _Watch:
                     self._open.append(_Deferred(json.loads(line)))
                 elif b'"event":"verdict"' in line:
                     self._forget(json.loads(line))
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 continue  # its control file is gone already, or it is not the hook's line
 
     def _forget(self, fields: dict[str, Value]) -> None:

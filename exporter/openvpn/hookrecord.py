@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple, TypeGuard, get_args
 
@@ -28,6 +29,7 @@ _QUEUE: Final = re.compile(r"0x[0-9a-f]{8}|ftok:/.{0,250}", re.DOTALL)
 # A full disk can cut off a line, and the next hook's line then follows on the same line. Within a text the quotation
 # marks are escaped, so this is found only at the start of a record.
 _LINE_START: Final = b'{"time":'
+_MAX_TEXT: Final = 256  # characters at which the hook cuts every text
 _MAX_RUNS: Final = 1000  # open runs that are kept; any process that can write to the record could make up more
 
 
@@ -163,7 +165,7 @@ def _is_verdict(result: object) -> TypeGuard[VerdictResult]:
 
 
 def _seconds(value: object) -> float:
-    if not (isinstance(value, int | float) and 0 <= value < float("inf")):
+    if not (isinstance(value, int | float) and 0 <= value <= sys.float_info.max):  # JSON has larger whole numbers
         raise ValueError(value)
     return float(value)
 
@@ -171,6 +173,8 @@ def _seconds(value: object) -> float:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
+    if len(value) > _MAX_TEXT:
+        raise ValueError(value[:_MAX_TEXT])
     value.encode()  # raises ValueError for half a character, which JSON can spell and a label cannot
     return value
 
@@ -178,4 +182,6 @@ def _text(value: object) -> str:
 def _whole(value: object) -> int:
     if type(value) is not int:
         raise TypeError(value)
+    if not 0 <= value < 1 << 64:
+        raise ValueError
     return value

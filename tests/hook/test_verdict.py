@@ -1,5 +1,6 @@
 """Deferred answers: OpenVPN is not held up, and the record says what came of them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -167,3 +168,28 @@ def test_a_line_that_is_written_while_the_process_makes_up_its_mind_to_end(
     with path.open("rb") as record:
         _Watch(record.fileno(), str(path), Record(str(path), 0o644)).run()
     assert [one["verdict"] for one in verdicts(tmp_path)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["1" + "0" * 400, "NaN", "1e18", "[" * 30_000], ids=["400 digits", "NaN", "a far future", "deep"]
+)
+def test_lines_that_no_hook_wrote(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write to the record keeps the process neither from recording verdicts nor from ending."""
+    path, control, open_control = tmp_path / "record", tmp_path / "control", tmp_path / "open"
+    control.write_text("1")
+    open_control.write_text("2")
+    line = encode({"time": time.time(), "event": "end", "pid": 7, "control_file": str(control)})
+    made_up = f'{{"pid":8,"control_file":"{open_control}","time":{moment}}}\n'
+    path.write_bytes(made_up.encode() + line + b"\n")
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        assert clock[0] < 60
+
+    for name, function in (("sleep", sleep), ("monotonic", lambda: clock[0])):
+        monkeypatch.setattr(f"exporter.hook.verdict.time.{name}", function)
+    with path.open("rb") as record:
+        _Watch(record.fileno(), str(path), Record(str(path), 0o644)).run()
+    recorded = [json.loads(one) for one in path.read_bytes().splitlines()[2:]]
+    assert [(one["pid"], one["verdict"]) for one in recorded] == [(7, "ok")]

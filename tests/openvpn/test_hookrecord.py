@@ -69,6 +69,7 @@ def test_an_unknown_hook_is_other() -> None:
         {"result": "surprise"}, {"result": []}, {"script_seconds": "1"}, {"script_seconds": -1},
         {"script_seconds": float("nan")}, {"script_seconds": float("inf")}, {"queue": 5}, {"queue": "name"},
         {"queue": "0x4F560001"}, {"pid_namespace": "x"}, {"server": "\udcfc"}, {"queue": "ftok:/\udcfc:1"},
+        {"script_seconds": 10**400}, {"pid": 10**4000}, {"pid": -1}, {"pid_start_ticks": 1 << 64}, {"server": "x" * 257}
     ],
 )  # fmt: skip
 def test_what_the_hook_does_not_write_is_none(change: dict[str, Any]) -> None:
@@ -131,3 +132,4 @@ def test_a_verdict() -> None:
     assert one({**line, "verdict": "perhaps"}) is None
     assert one({**line, "verdict_seconds": -1}) is None
     assert one({**line, "verdict_seconds": None}) is None
+    assert one({**line, "verdict_seconds": 10**400}) is None
