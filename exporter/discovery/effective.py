@@ -1,5 +1,6 @@
 """Scripts, certificates and the management interface, from the last directive of each name, as OpenVPN opens them."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -69,7 +70,7 @@ def management(last: LastDirectives, paths: Paths, *, is_unix: bool, password: s
         address = UnixAddress(str(path)) if path else None
     elif host == "tunnel":
         part.append("management tunnel")
-    elif port.isascii() and port.isdigit() and 0 < int(port) < 65536:
+    elif re.fullmatch("[0-9]{1,9}", port) and 0 < int(port) < 65536:  # Python refuses to read 5000 digits
         address = TcpAddress({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port))  # noqa: S104  # read
     if password == "stdin":  # noqa: S105  # a word of OpenVPN's, no password
         part.append("management with a password typed at its start")

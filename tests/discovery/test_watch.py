@@ -66,6 +66,13 @@ def run(host: Host, text: str, pid: int = 500, name: str = "vpn") -> None:
     host.process(pid, ["openvpn", "--config", f"/etc/openvpn/{name}.conf"], cgroup=group, cwd="/")
 
 
+def test_a_command_line_that_no_openvpn_takes(host: Host) -> None:
+    """Any user can start a process named openvpn; the servers beside it are found all the same."""
+    run(host, SERVER)
+    host.process(600, ["openvpn", "--config", "x.conf", "--mode", "server", "--management", "127.0.0.1", "9" * 5000])
+    assert [server.name for server in host.discovery(POLLED).look().servers] == ["openvpn", "vpn"]
+
+
 def test_a_server_with_everything(host: Host) -> None:
     host.file("/run/m.sock")
     text = "log /var/log/vpn.log\nstatus /run/st 5\nmanagement /run/m.sock unix /etc/pw\n"
