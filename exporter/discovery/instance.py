@@ -38,6 +38,11 @@ class Instance:
         return self.process.cgroup.unit or ""
 
     @property
+    def is_service(self) -> bool:
+        """Whether the system's own manager has started it, and not a user in a session."""
+        return self.process.cgroup.system_unit and self.unit.endswith(".service")
+
+    @property
     def config(self) -> str:
         """Its first configuration file, as it calls it; "stdin", or empty if it has none."""
         return "stdin" if self.options.config_is_stdin else readable(str(self.options.config or ""))

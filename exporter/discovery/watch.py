@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from exporter.background import STOP_WITHIN, BackgroundThread
@@ -16,7 +17,7 @@ from exporter.discovery.expiry import Expiry, expiries
 from exporter.discovery.finder import Finder
 from exporter.discovery.instance import Instance
 from exporter.discovery.processes import HiddenError
-from exporter.discovery.servers import named_as_configured, to_server
+from exporter.discovery.servers import MOST, most_trusted, named_as_configured, to_server
 from exporter.discovery.shared import mark_shared
 from exporter.logs import StateLog
 from exporter.sysv.ids import user_name
@@ -37,6 +38,7 @@ class Found(NamedTuple):
     expiries: tuple[Expiry, ...] = ()
     servers: tuple[OpenVpnServer, ...] = ()
     ended: tuple[str, ...] = ()  # names of servers that ran less than an hour ago
+    unwatched: int = 0  # servers that are too many
     problem: str | None = None  # why there may be more than was found
 
     def unreadable(self, name: str) -> dict[Kind, int]:
@@ -58,6 +60,7 @@ class Discovery:
         self._enabled = enabled
         self._clock = clock
         self._last_seen: dict[str, tuple[float, OpenVpnServer]] = {}
+        self._in_services: set[str] = set()  # names of servers that the system's own manager ran
         self._found: Found | None = None
         self._looking_since: float | None = None
         self._due = 0.0
@@ -145,10 +148,21 @@ class Discovery:
         )
         ended = self._ended(servers, {instance.name for instance in instances}) if problem is None else {}
         kept = ended if problem is None else before
+        found_in_services = {instance.name for instance in instances if instance.is_service}
+        self._in_services = found_in_services | (self._in_services & kept.keys())
+        everything = [*servers, *kept.values()]
         # Sorted, so that an order that changes does not look like servers that change.
-        all_servers = tuple(sorted((*servers, *kept.values()), key=lambda server: server.name))
+        chosen = sorted(most_trusted(everything, self._in_services), key=attrgetter("name"))
+        watched = {server.name: server for server in chosen}
+        self._last_seen = {name: seen for name, seen in self._last_seen.items() if name in watched}
         self._found = Found(
-            instances, tried, tuple(expiries(instances, time.time())), all_servers, tuple(ended), problem
+            instances,
+            tried,
+            tuple(expiries(instances, time.time())),
+            tuple(watched.values()),
+            tuple(name for name in ended if name in watched),
+            len(everything) - len(watched),
+            problem,
         )
         return self._complete()
 
@@ -196,6 +210,11 @@ class Discovery:
     def report(self) -> None:
         """Log what the last look could not read, if that is new."""
         found = self._found or Found()
+        if found.unwatched:
+            what = f"there are more than {MOST} OpenVPN servers; the others are not watched"
+            self._state_log.problem("many", f"{what}: name those that matter as `servers` in the configuration")
+        else:
+            self._state_log.resolved("many", "every OpenVPN server is watched again")
         for instance in found.instances:
             denied = [access for access in found.accesses[instance.name] if access.is_unreadable]
             topic = f"{instance.name} unreadable"

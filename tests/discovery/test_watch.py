@@ -73,6 +73,30 @@ def test_a_command_line_that_no_openvpn_takes(host: Host) -> None:
     assert [server.name for server in host.discovery(POLLED).look().servers] == ["openvpn", "vpn"]
 
 
+def test_processes_of_users_do_not_crowd_out_a_server(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    """A hundred are watched: first those that systemd runs, also when they have ended; one line tells that it is so."""
+    discovery = host.discovery()
+    run(host, SERVER)
+    for pid in range(600, 800):
+        host.process(pid, ["openvpn", "--mode", "server", "--config", f"/home/x/{pid}.conf"], start_ticks=1)
+    for _ in range(2):
+        servers = discovery.look().servers
+        discovery.report()
+        assert len(servers) == 100
+        assert "vpn" in {server.name for server in servers}
+    host.end(500)
+    for pid in range(600, 800):
+        host.end(pid)
+        host.process(pid + 1000, ["openvpn", "--mode", "server", "--config", f"/home/x/{pid + 1000}.conf"])
+    servers = discovery.look().servers
+    assert len(servers) == 100
+    assert "vpn" in {server.name for server in servers}
+    assert discovery.found
+    assert "vpn" in discovery.found.ended
+    messages = [record.getMessage() for record in caplog.records]
+    assert len([message for message in messages if "more than 100 OpenVPN servers" in message]) == 1
+
+
 def test_a_server_with_everything(host: Host) -> None:
     host.file("/run/m.sock")
     text = "log /var/log/vpn.log\nstatus /run/st 5\nmanagement /run/m.sock unix /etc/pw\n"
