@@ -41,6 +41,8 @@ def read_request(event: h11.Request) -> Request:
     """Read a request's line and headers. Raises BadRequestError."""
     if not event.http_version.startswith(b"1."):
         raise BadRequestError(505, "only HTTP/1.1 and HTTP/1.0 are served")
+    if event.method == b"CONNECT":  # to h11, what follows a success is no HTTP any more
+        raise BadRequestError(400, "CONNECT is for proxies")
     headers: dict[str, str] = {}
     for raw_name, raw_value in event.headers:
         name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")

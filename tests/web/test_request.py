@@ -76,6 +76,7 @@ def test_keep_alive(text: str, kept: bool) -> None:
         ("GET /\x7f HTTP/1.1\nHost: x\n\n", 400),
         ("GET /\xe4 HTTP/1.1\nHost: x\n\n", 400),
         ("GET / HTTP/2.0\nHost: x\n\n", 505),
+        ("CONNECT / HTTP/1.1\nHost: x\n\n", 400),
         ("GET / HTTP/1.1\n\n", 400),
         ("GET / HTTP/1.1\nHost: x\nHost: y\n\n", 400),
         ("GET / HTTP/1.1\nHost : x\n\n", 400),
