@@ -85,7 +85,11 @@ class HttpProtocol:
     def _reply(self, connection: Connection, response: Response) -> None:
         if connection not in self._connections or connection.phase is not Phase.ANSWERING:
             return  # the exporter stops
-        parts, goes_on = connection.http.answer(response, close=connection.close_after)
+        try:
+            parts, goes_on = connection.http.answer(response, close=connection.close_after)
+        except BaseException:
+            self._connections.close(connection, "a fault of the exporter")  # no time limit would
+            raise
         connection.close_after = not goes_on
         connection.served = connection.served or response.status < 400
         connection.enter(Phase.WRITING)

@@ -345,6 +345,16 @@ def test_an_error_of_our_own_is_logged_as_one(
     assert errors[0].exc_info
 
 
+def test_an_answer_that_cannot_be_written_closes_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no other; a connection that is being answered has no time limit."""
+    with serving(lambda _query: [ONE.family([1])]) as site:
+        with monkeypatch.context() as patched:
+            patched.setattr("exporter.web.http1.Http1.answer", lambda *_args, **_more: 1 // 0)
+            with pytest.raises(requests.ConnectionError):
+                requests.get(site.url, timeout=5)
+        assert requests.get(site.url, timeout=10).status_code == 200
+
+
 def test_too_many_scrapes_at_once_get_503() -> None:
     """The one above --web.max-requests, at once, with the sentence that others of this family use."""
     begun, go = threading.Event(), threading.Event()
