@@ -6,7 +6,7 @@ is `lost`. Memory is bounded: a flood of first packets pushes out the oldest con
 """
 
 from exporter.openvpn.connection import Connection
-from exporter.openvpn.connectiontable import ConnectionTable, address_of
+from exporter.openvpn.connectiontable import ConnectionTable, address_of, name_of
 from exporter.openvpn.connectiontexts import verify_error_reason
 
 
@@ -147,7 +147,7 @@ class Connections:
         """Take client-instance exiting or restarting."""
         connection = self._get(client) or self._find(client)
         if not connection:
-            name = client.removesuffix(client[client.rfind("/") + 1 :]).removesuffix("/")
+            name = name_of(client)
             # One with a name may have moved to another address.
             connection = self._table.answered.get(self._table.by_name.get(name, "")) if name else None
             if not connection:

@@ -52,7 +52,7 @@ class ConnectionTable:
                 self.clients[client] = connection
                 connection.prefixes += (client,)
                 if not connection.name:
-                    connection.name = client.removesuffix(address).removesuffix("/")
+                    connection.name = name_of(client)
         return connection
 
     def start(self, address: str, seconds: float | None) -> Connection:
@@ -152,6 +152,11 @@ class ConnectionTable:
         for address, connection in _connections(saved.get("open")) if with_open else ():
             connection.seen = self.now
             self.open[address] = self.clients[address] = connection
+
+
+def name_of(client: str) -> str:
+    """Return the name in the prefix of a client's lines: all before the last slash; empty if it has none yet."""
+    return client.rpartition("/")[0]
 
 
 def address_of(client: str) -> str:

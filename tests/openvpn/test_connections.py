@@ -151,6 +151,18 @@ def test_version_2_7_writes_the_protocol_before_the_address(version: str) -> Non
     assert disconnects(table) == {"delayed-exit": 1}
 
 
+def test_version_2_7_knows_a_client_by_its_name_too() -> None:
+    """When it replaces its older connection, and when it has moved to another address."""
+    dropped = stamped(9, "MULTI: new connection by client 'alice' will cause previous active sessions by this client")
+    for line, reason in (
+        (f"{dropped} to be dropped.", "replaced"),
+        (exits("198.51.100.1:7", "alice", reason="ping-restart")[0].replace("/", "/udp4:"), "ping-restart"),
+    ):
+        table = fed([*(line.replace(A, f"udp4:{A}") for line in udp(A, "alice")), line])
+        assert disconnects(table) == {reason: 1}
+        assert not table.answered
+
+
 def test_ipv6_and_names_with_spaces_and_slashes() -> None:
     for address in ("2001:db8::1", "[2001:db8::1]:5", "2001:db8::a"):
         for name in ("alice", "two words", "a/b", "a'b]: 'AUTH_FAILED"):
