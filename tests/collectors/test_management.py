@@ -100,8 +100,14 @@ def test_a_restart_is_seen_and_sums_go_on(lab: Lab) -> None:
         before = alice(samples)
         first.stop()
         server.stop()
-        samples = wait_value(collector, "openvpn_management_up", 0)
-        assert failures(samples)["refused"] or failures(samples)["protocol"]
+        wait_value(collector, "openvpn_management_up", 0)
+
+        def is_counted() -> bool:  # a moment after the poll's result shows
+            counted = failures(collected([collector]))
+            return bool(counted["refused"] or counted["protocol"])
+
+        wait_until(is_counted, "the failure is counted")
+        samples = collected([collector])
         assert alice(samples) >= before
         for gone in ("openvpn_server_connected_clients", "openvpn_server_info", "openvpn_log_verbosity"):
             assert gone not in samples.names(), "what is not known is absent"
