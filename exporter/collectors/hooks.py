@@ -1,6 +1,5 @@
 """Collector `hooks`: how the scripts ended that openvpn-mq-hook runs, from the records that it writes."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +33,6 @@ class HooksCollector(Collector):
         self._follower = Follower()
         self._follows = False  # between start and stop
         self._records: dict[Path, HookRecord] = {}  # replaced as a whole
-        self._not_followed: dict[Path, str] = {}  # and why
         self._config = Config()
         self.reconfigure(config)
 
@@ -46,7 +44,8 @@ class HooksCollector(Collector):
     def start(self) -> None:
         """Start following."""
         self._follows = True
-        self._follow(self._records)
+        for record in self._records.values():
+            self._follower.add(record)
 
     def stop(self) -> None:
         """Stop following; positions and open runs are saved by then."""
@@ -73,15 +72,17 @@ class HooksCollector(Collector):
         self._counts.configure(hooks, gone, config.queue_names)
         if self._follows:
             self._follower.remove(*(old[path] for path in old.keys() - records.keys()))
-            self._not_followed = {path: why for path, why in self._not_followed.items() if path in records}
-            self._follow(records.keys() - old.keys())
+            for path in records.keys() - old.keys():
+                self._follower.add(records[path])
 
     def collect(self, scrape: Scrape) -> Families:  # noqa: ARG002  # reads no queues
         """Return the counters; the running scripts only of records that can be read."""
         running: dict[tuple[str, str], int] = {}
-        faults = list(self._not_followed.values())
-        for record in self._records.values():
-            if fault := record.fault:
+        faults: list[str] = []
+        for path, record in self._records.items():
+            if refusal := self._follower.refusal(record):
+                faults.append(f"cannot follow {path}: {refusal}")
+            elif fault := record.fault:
                 faults.append(fault)
             elif record.complete:
                 for server in record.servers:
@@ -98,13 +99,6 @@ class HooksCollector(Collector):
 
     def _record(self, path: Path) -> HookRecord:
         return HookRecord(path, lambda: self._config.server_files, self._counts, self._positions, self._procfs)
-
-    def _follow(self, paths: Iterable[Path]) -> None:
-        for path in paths:
-            try:
-                self._follower.add(self._records[path])
-            except RuntimeError as error:
-                self._not_followed[path] = f"cannot follow {path}: {error}"
 
 
 def _build(context: BuildContext) -> HooksCollector | None:

@@ -118,11 +118,15 @@ class LogCollector(Collector):
             *connection_families({server: log.connections for server, log in logs.items()}),
             READ_ERRORS.family([source.errors for source in sources.values()], list(sources)),
         ]
-        faults = [f"server {server}: {fault}" for server, source in sources.items() if (fault := source.fault)]
+        faults = [f"server {server}: {fault}" for server, source in sources.items() if (fault := self._fault(source))]
         faults += [f"server {server}: {fault}" for server, log in logs.items() if (fault := log.fault)]
         if faults:
             raise PartialResultError("; ".join(faults), found)
         return found
+
+    def _fault(self, source: Source) -> str | None:
+        refusal = self._follower.refusal(source)
+        return f"cannot follow it: {refusal}" if refusal else source.fault
 
     def _adopt(self, config: Config) -> None:
         self._config = config

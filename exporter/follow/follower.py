@@ -16,19 +16,29 @@ class Follower:
 
     def __init__(self) -> None:
         self._threads: dict[Source, BackgroundThread] = {}
+        self._refusals: dict[Source, str] = {}  # of sources whose thread could not be started
         self._lock = threading.Lock()
 
     def add(self, source: Source) -> None:
-        """Follow a source from now on, and the others as before. Raises RuntimeError if no thread can be started."""
+        """Follow a source from now on, and the others as before; `refusal` tells if no thread can be started."""
         thread = BackgroundThread("follow", partial(self._round, source))
         with self._lock:
             self._threads[source] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # TasksMax= is used up
+            self._refusals[source] = str(error)
+
+    def refusal(self, source: Source) -> str | None:
+        """Return why the system gave the source no thread; None if it did, or if the source was not added."""
+        return self._refusals.get(source)
 
     def remove(self, *sources: Source) -> None:
         """Stop following sources, all at once, and close them; one that hangs is left behind after a second."""
         with self._lock:
             threads = {source: self._threads.pop(source) for source in sources if source in self._threads}
+        for source in sources:
+            self._refusals.pop(source, None)
         deadline = time.monotonic() + STOP_WITHIN
         for thread in threads.values():
             thread.request_stop()

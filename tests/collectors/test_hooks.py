@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from exporter.background import BackgroundThread
 from exporter.collectors.base import PartialResultError
 from exporter.collectors.context import BuildContext, build_context
 from exporter.collectors.hooks import SPEC, HooksCollector
@@ -410,6 +411,19 @@ def test_a_record_that_cannot_be_there(tmp_path: Path) -> None:
         one.wait(1, "hook_failures_total", **LABELS, reason="exit_status")
         one.wait(0, "hook_running", **LABELS)
         assert one.fault is None
+
+
+def test_a_record_without_a_thread_fails_the_collector(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where TasksMax is used up: how many scripts run is not known then."""
+
+    def refuse(_thread: BackgroundThread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(BackgroundThread, "start", refuse)
+    with followed(record) as one:
+        assert one.samples()
+        assert one.fault == f"cannot follow {record}: can't start new thread"
+        assert one.value("hook_running", **LABELS) is None
 
 
 def test_a_queue_whose_path_is_long(record: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import exporter.collectors.log
 import exporter.collectors.log_server_counts
+from exporter.background import BackgroundThread
 from exporter.collectors.base import Families, PartialResultError
 from exporter.collectors.context import build_context
 from exporter.collectors.log import SPEC, LogCollector
@@ -335,6 +336,38 @@ def test_one_log_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
         bad.rmdir()
         bad.touch()
         wait_until(works, "it recovers by itself")
+    finally:
+        collector.stop()
+
+
+def test_a_log_without_a_thread_fails_the_collector_and_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where TasksMax is used up: at the start, and when servers are added while it runs."""
+    logs = [tmp_path / "a.log", tmp_path / "b.log", tmp_path / "c.log"]
+    for log in logs:
+        log.touch()
+    a, b, c = (OpenVpnServer(log.stem, log=log) for log in logs)
+    start = BackgroundThread.start
+    started: list[BackgroundThread] = []
+
+    def refuse_all_but_one(thread: BackgroundThread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(BackgroundThread, "start", refuse_all_but_one)
+    collector = built(config=Config(servers=(a, b)))
+    collector.start()
+    try:
+        with pytest.raises(PartialResultError, match=r"^server b: cannot follow it: can't start new thread$"):
+            list(collector.collect(scrape()))
+        collector.reconfigure(Config(servers=(c, a)))
+        with pytest.raises(PartialResultError, match=r"^server c: cannot follow it: can't start new thread$"):
+            list(collector.collect(scrape()))
+        collector.reconfigure(Config(servers=(a,)))
+        assert list(collector.collect(scrape()))
     finally:
         collector.stop()
 
