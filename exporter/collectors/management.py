@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, get_args
 
-from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
+from exporter.collectors.base import CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
 from exporter.collectors.management_families import families
-from exporter.collectors.servers import ServerSet, forget_server
+from exporter.collectors.servers import ServerSet, WatchingCollector, forget_server
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config, OpenVpnServer
 from exporter.exposition.families import Metric
@@ -45,32 +45,17 @@ _BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 7.5,
 _MAX_PARALLEL: Final = 16  # servers that --once polls at the same time
 
 
-class ManagementCollector(Collector):
+class ManagementCollector(WatchingCollector[Poller]):
     """Serves what a poller per server has learned in the background; --once polls right now instead."""
 
     def __init__(self, config: Config, procfs: Path, *, once: bool) -> None:
+        super().__init__(ServerSet(_relevant, self._poller), once=once)
         self._procfs = procfs
-        self._once = once
         self._commands = COMMANDS.counter()
         self._failures = FAILURES.counter()
         self._duration = DURATION.histogram(_BUCKETS)
-        self._servers = ServerSet(_relevant, self._poller)
         self._lock = threading.Lock()  # a poller that is dropped must not count any more
         self.reconfigure(config)
-
-    @property
-    def active(self) -> bool:
-        """Return whether a server has a management address."""
-        return bool(self._servers.watchers)
-
-    def start(self) -> None:
-        """Start polling."""
-        if not self._once:
-            self._servers.start()
-
-    def stop(self) -> None:
-        """End polling."""
-        self._servers.stop()
 
     def reconfigure(self, config: Config) -> None:
         """Adopt the configuration; a server that is watched as before keeps its counters."""

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from prometheus_client.metrics import MetricWrapperBase
 
 from exporter.background import STOP_WITHIN
+from exporter.collectors.base import Collector
 from exporter.config.model import Config, OpenVpnServer
 
 
@@ -96,6 +97,28 @@ class ServerSet(Generic[W]):
                 watcher.start()
             except RuntimeError as error:  # TasksMax= is used up
                 self._not_started[name] = f"server {name} cannot be watched: {error}"
+
+
+class WatchingCollector(Collector, Generic[W]):
+    """A collector with a watcher per server in the background; --once starts none, so that `collect` has to look."""
+
+    def __init__(self, servers: ServerSet[W], *, once: bool) -> None:
+        self._servers = servers
+        self._once = once
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a server to watch."""
+        return bool(self._servers.watchers)
+
+    def start(self) -> None:
+        """Start the watchers."""
+        if not self._once:
+            self._servers.start()
+
+    def stop(self) -> None:
+        """Stop the watchers, within a second."""
+        self._servers.stop()
 
 
 def _stop(watchers: Iterable[Watcher]) -> None:

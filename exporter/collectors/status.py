@@ -3,9 +3,9 @@
 from collections.abc import Hashable, Mapping
 from typing import Final, get_args
 
-from exporter.collectors.base import CONNECTED_CLIENTS, Collector, CollectorSpec, Families, PartialResultError
+from exporter.collectors.base import CONNECTED_CLIENTS, CollectorSpec, Families, PartialResultError
 from exporter.collectors.context import BuildContext
-from exporter.collectors.servers import ServerSet
+from exporter.collectors.servers import ServerSet, WatchingCollector
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config, OpenVpnServer
 from exporter.exposition.families import Metric
@@ -38,28 +38,13 @@ MISSED: Final = Metric(
 _STATES: Final[tuple[StatusState, ...]] = get_args(StatusState)
 
 
-class StatusCollector(Collector):
+class StatusCollector(WatchingCollector[StatusWatcher]):
     """Serves what a watcher per file has found in the background; --once looks right now instead."""
 
     def __init__(self, config: Config, *, once: bool) -> None:
-        self._once = once
-        self._servers = ServerSet(_relevant, StatusWatcher)
+        super().__init__(ServerSet(_relevant, StatusWatcher), once=once)
         self._counts_clients: frozenset[str] = frozenset()  # servers that have no management address
         self.reconfigure(config)
-
-    @property
-    def active(self) -> bool:
-        """Return whether a server has a status file."""
-        return bool(self._servers.watchers)
-
-    def start(self) -> None:
-        """Start watching."""
-        if not self._once:
-            self._servers.start()
-
-    def stop(self) -> None:
-        """End watching."""
-        self._servers.stop()
 
     def reconfigure(self, config: Config) -> None:
         """Adopt the configuration; a server that is watched as before keeps its counters."""
