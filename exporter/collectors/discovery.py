@@ -1,6 +1,5 @@
 """Collector `discovery`: the OpenVPN instances that run here, and what their configuration says."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from exporter.collectors.base import Collector, CollectorSpec, Families, PartialResultError
@@ -85,8 +84,8 @@ def _families(found: Found) -> list[Family]:
             [instance.mode for instance in instances],
         ),
         RUNNING.family([1] * len(names) + [0] * len(found.ended), [*names, *found.ended]),
-        _by_server(MAX_CLIENTS, {instance.name: instance.max_clients for instance in instances}),
-        _by_server(POOL_SIZE, {instance.name: instance.address_pool_size for instance in instances}),
+        MAX_CLIENTS.by_label({instance.name: instance.max_clients for instance in instances}),
+        POOL_SIZE.by_label({instance.name: instance.address_pool_size for instance in instances}),
         EXPIRY.family(
             [expiry.time for expiry in found.expiries],
             [expiry.server for expiry in found.expiries],
@@ -98,11 +97,6 @@ def _families(found: Found) -> list[Family]:
             [*KINDS] * len(names),
         ),
     ]
-
-
-def _by_server(metric: Metric, values: Mapping[str, int | None]) -> Family:
-    known = {name: value for name, value in values.items() if value is not None}
-    return metric.family(list(known.values()), list(known))
 
 
 def _build(context: BuildContext) -> DiscoveryCollector:

@@ -98,14 +98,11 @@ class LogCounts:
 
 def families(counts: Mapping[str, LogCounts]) -> list[Family]:
     """Return all series, `counts` by server. They may be counted on meanwhile."""
-    servers = list(counts)
     failures = [
         (server, key, value)
         for server, count in counts.items()
         for key, value in {**dict.fromkeys(count.possible_failures, 0), **count.failures}.items()
     ]
-    known = {server: count.last_line for server, count in counts.items()}
-    last_lines = {server: time for server, time in known.items() if time is not None}
     return [
         FAILURES.family(
             [value for _, _, value in failures],
@@ -113,14 +110,14 @@ def families(counts: Mapping[str, LogCounts]) -> list[Family]:
             [failure.hook for _, failure, _ in failures],
             [failure.reason for _, failure, _ in failures],
         ),
-        _by_value(EVENTS_TOTAL, {server: counts[server].events for server in servers}),
-        _by_value(DROPPED, {server: counts[server].dropped for server in servers}),
-        _by_value(QUEUE_LINES, {server: counts[server].queue_lines for server in servers}),
-        _by_value(RULE_MATCHES, {server: counts[server].rule_matches for server in servers}),
-        LINES.family([counts[server].lines for server in servers], servers),
-        SUPPRESSED.family([counts[server].suppressed for server in servers], servers),
-        UNREAD.family([counts[server].unread for server in servers], servers),
-        LAST_LINE.family(list(last_lines.values()), list(last_lines)),
+        _by_value(EVENTS_TOTAL, {server: count.events for server, count in counts.items()}),
+        _by_value(DROPPED, {server: count.dropped for server, count in counts.items()}),
+        _by_value(QUEUE_LINES, {server: count.queue_lines for server, count in counts.items()}),
+        _by_value(RULE_MATCHES, {server: count.rule_matches for server, count in counts.items()}),
+        LINES.by_label({server: count.lines for server, count in counts.items()}),
+        SUPPRESSED.by_label({server: count.suppressed for server, count in counts.items()}),
+        UNREAD.by_label({server: count.unread for server, count in counts.items()}),
+        LAST_LINE.by_label({server: count.last_line for server, count in counts.items()}),
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from exporter.collectors.base import CONNECTED_CLIENTS, Families
-from exporter.exposition.families import Family, Kind, Metric
+from exporter.exposition.families import Kind, Metric
 from exporter.probes.poller import Poller, ServerState
 
 
@@ -73,18 +73,18 @@ NAMES_OMITTED: Final = _metric(
 def families(pollers: Mapping[str, Poller], *, once: bool) -> Families:
     """Yield what is known of each server, by name; `once`: without what takes a process that lives between scrapes."""
     if not once:
-        yield _each(PENDING, {name: poller.pending() for name, poller in pollers.items()})
+        yield PENDING.by_label({name: poller.pending() for name, poller in pollers.items()})
     states = {name: state for name, poller in pollers.items() if (state := poller.state)}
     stats = {name: state.stats for name, state in states.items() if state.stats}
     versions = {name: state.version for name, state in states.items() if state.version}
-    yield _each(UP, {name: int(state.up) for name, state in states.items()})
-    yield _each(LAST_REPLY, {name: poller.last_reply for name, poller in pollers.items()})
-    yield _each(CONNECTED_CLIENTS, {name: each.clients for name, each in stats.items()})
-    yield _each(RECEIVED, {name: each.received for name, each in stats.items()})
-    yield _each(SENT, {name: each.sent for name, each in stats.items()})
+    yield UP.by_label({name: int(state.up) for name, state in states.items()})
+    yield LAST_REPLY.by_label({name: poller.last_reply for name, poller in pollers.items()})
+    yield CONNECTED_CLIENTS.by_label({name: each.clients for name, each in stats.items()})
+    yield RECEIVED.by_label({name: each.received for name, each in stats.items()})
+    yield SENT.by_label({name: each.sent for name, each in stats.items()})
     yield INFO.family([1] * len(versions), list(versions), list(versions.values()))
-    yield _each(VERBOSITY, {name: state.verb for name, state in states.items()})
-    yield _each(MUTE, {name: state.mute for name, state in states.items()})
+    yield VERBOSITY.by_label({name: state.verb for name, state in states.items()})
+    yield MUTE.by_label({name: state.mute for name, state in states.items()})
     yield from _clients(states, once=once)
 
 
@@ -97,10 +97,4 @@ def _clients(states: Mapping[str, ServerState], *, once: bool) -> Families:
     now = [(server, row) for server, row in rows if states[server].up]
     servers, names = [server for server, _ in now], [row.name for _, row in now]
     yield CLIENT_CONNECTIONS.family([row.connections for _, row in now], servers, names)
-    yield _each(NAMES_OMITTED, {name: state.omitted for name, state in states.items() if state.up})
-
-
-def _each(metric: Metric, values: Mapping[str, float | None]) -> Family:
-    """Return a sample per server; none where the value is not known."""
-    known = {name: value for name, value in values.items() if value is not None}
-    return metric.family(list(known.values()), list(known))
+    yield NAMES_OMITTED.by_label({name: state.omitted for name, state in states.items() if state.up})

@@ -64,21 +64,17 @@ class StatusCollector(WatchingCollector[StatusWatcher]):
 
     def _families(self, watchers: Mapping[str, StatusWatcher]) -> Families:
         found = {name: reading for name, watcher in watchers.items() if (reading := watcher.reading)}
-        times = {name: reading.time for name, reading in found.items() if reading.time is not None}
-        clients = {
-            name: reading.clients
-            for name, reading in found.items()
-            if name in self._counts_clients and reading.clients is not None
-        }
-        yield UPDATE_TIME.family(list(times.values()), list(times))
+        yield UPDATE_TIME.by_label({name: reading.time for name, reading in found.items()})
         yield STATE.family(
             [int(reading.state == state) for reading in found.values() for state in _STATES],
             [name for name in found for _ in _STATES],
             [*_STATES] * len(found),
         )
         if not self._once:
-            yield MISSED.family([reading.missed for reading in found.values()], list(found))
-        yield CONNECTED_CLIENTS.family(list(clients.values()), list(clients))
+            yield MISSED.by_label({name: reading.missed for name, reading in found.items()})
+        yield CONNECTED_CLIENTS.by_label(
+            {name: reading.clients for name, reading in found.items() if name in self._counts_clients}
+        )
 
 
 def _relevant(server: OpenVpnServer) -> Hashable:

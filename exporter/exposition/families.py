@@ -1,11 +1,11 @@
-"""Metric descriptions, wide families, and their rendering as Prometheus text or OpenMetrics.
+"""Metric descriptions, and wide families: all samples of a metric as columns.
 
 prometheus_client holds the counters and histograms that live on between scrapes, and renders them. What is read
-anew at every scrape, with a series for every queue, is a `Family`: columns instead of sample objects, rendered
-by one `%` for all samples, which takes a twentieth of a microsecond per sample instead of six.
+anew at every scrape, with a series for every queue, is a `Family`: columns instead of sample objects, which render.py
+writes by one `%` for all samples; that takes a twentieth of a microsecond per sample instead of six.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
@@ -15,7 +15,6 @@ from prometheus_client.registry import Collector as ClientCollector
 disable_created_metrics()  # a _created series for each counter doubles the page
 
 Kind = Literal["gauge", "counter", "histogram"]
-
 
 _UNITS: Final = frozenset({"seconds", "bytes", "ratio"})
 
@@ -39,6 +38,11 @@ class Metric(NamedTuple):
         if len(columns) != len(self.labels):
             raise ValueError(f"{self.name} has {len(self.labels)} labels, was given {len(columns)}")
         return Family(self, values, columns)
+
+    def by_label(self, values: Mapping[str, float | None]) -> "Family":
+        """Return a sample per value of the metric's only label; none where the number is not known."""
+        known = {label: value for label, value in values.items() if value is not None}
+        return self.family(list(known.values()), list(known))
 
     def counter(self) -> Counter:
         """Return a counter of prometheus_client that lives on between scrapes."""
