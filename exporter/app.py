@@ -25,7 +25,7 @@ from exporter.web.accounting import RequestAccounting
 from exporter.web.handler import Endpoints, Handler
 from exporter.web.landing import landing_page
 from exporter.web.listen import listen
-from exporter.web.live import WATCH_INTERVAL, LiveWebConfig
+from exporter.web.live import LiveWebConfig
 from exporter.web.overview import overview
 from exporter.web.reload import Reloader
 from exporter.web.selfscrape import scrape
@@ -60,9 +60,9 @@ class App:
         context = build_context(settings)
         self._names = context.names
         self._discovery = context.discovery
-        self._runner = runner(context)
-        self._reloader = Reloader(read_config, self.reconfigure, self._live)
-        self._web_watch = BackgroundThread("web config", partial(self._reloader.watch, WATCH_INTERVAL))
+        self._runner = build_runner(context)
+        self._reloader = Reloader(read_config, self._discovery.adopt, self._live)
+        self._web_watch = BackgroundThread("web config", self._reloader.watch)
         self._pages = Pages(self._gather)
         self._server: Server | None = None
         self._watchdog: BackgroundThread | None = None
@@ -141,10 +141,6 @@ class App:
         finally:
             notify("READY=1")
 
-    def reconfigure(self, config: Config) -> None:
-        """Adopt a new configuration file while running. Any thread may call it."""
-        self._discovery.adopt(config)
-
     def _adopt(self, config: Config) -> None:
         """Take a configuration that discovery has completed."""
         self._config = config
@@ -169,7 +165,7 @@ class App:
         return landing_page(view, self._settings.telemetry_path, exporter.__version__, revision())
 
 
-def runner(context: BuildContext) -> Runner:
+def build_runner(context: BuildContext) -> Runner:
     """Build all collectors that the settings ask for, ready to start."""
     snapshots = SnapshotReader(context.reader, context.names, context.settings.of(QueueSettings))
     return Runner(build_all(context), snapshots.scrape)
@@ -183,7 +179,7 @@ def print_once(settings: Settings, out: BinaryIO) -> None:
     context = build_context(settings)
     if settings.discovery:
         context = context._replace(settings=replace(settings, config=context.discovery.look()))
-    once = runner(context)
+    once = build_runner(context)
     once.start()
     try:
         out.writelines(render(once.gather(), Format.TEXT, Renderer()))

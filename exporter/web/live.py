@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from exporter.web.auth import Authenticator
 from exporter.web.config import WebConfig, read_web_config
@@ -10,8 +10,6 @@ from exporter.web.ratelimit import RateLimiter
 from exporter.web.tls import Material, Tls, make_tls, read_material
 
 _log = logging.getLogger(__name__)
-
-WATCH_INTERVAL: Final = 1.0  # seconds between two looks at the files
 
 
 class WebState(NamedTuple):
@@ -31,7 +29,7 @@ class LiveWebConfig:
         """`path`: of the file; None = there is none. Raises BadInputError."""
         self._path = path
         self.current = WebState()
-        self.apply(self.read())
+        self._adopt(self.read())
 
     def read(self) -> WebState:
         """Read all files anew; what has not changed is the same object as before. Raises BadInputError."""
@@ -55,12 +53,12 @@ class LiveWebConfig:
 
     def apply(self, state: WebState) -> None:
         """Put what was read into force; connections that are open keep the TLS that they have."""
-        if state is self.current:
-            return
-        first = self.current.config == WebConfig()
+        if state is not self.current:
+            self._adopt(state)
+            _log.info("web configuration, certificates or users have changed and are in force")
+
+    def _adopt(self, state: WebState) -> None:
         if state.config.warnings != self.current.config.warnings:
             for warning in state.config.warnings:
                 _log.warning("web configuration: %s", warning)
         self.current = state
-        if not first:
-            _log.info("web configuration, certificates or users have changed and are in force")

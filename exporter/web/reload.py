@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_WATCH_INTERVAL: Final = 1.0  # seconds between two looks at the web configuration's files
+
 SUCCESSFUL: Final = Metric(
     "openvpn_mq_exporter_config_last_reload_successful",
     "gauge",
@@ -62,8 +64,8 @@ class Reloader:
             _log.info("configuration reloaded")
             return None
 
-    def watch(self, interval: float) -> float:
-        """Read the web configuration again if its files have changed; return the seconds to the next look.
+    def watch(self) -> float:
+        """Read the web configuration again if its files have changed; return the seconds to rest until the next look.
 
         A certificate and its key are two files that are replaced one after the other: a fault counts when it is still
         there at the second look.
@@ -80,7 +82,7 @@ class Reloader:
                 self._web_fault = fault
                 self._state_log.problem("web", f"web configuration: {fault}; the old one stays in force")
             self._doubtful = state is None
-        return interval
+        return _WATCH_INTERVAL
 
     def families(self) -> list[Family]:
         """Return how the last reading went."""

@@ -1,5 +1,6 @@
 """SIGHUP and POST /-/reload: what is good is taken, what is broken leaves the old in force."""
 
+import logging
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ import pytest
 import requests
 import sysv_ipc
 
+from exporter.web.live import LiveWebConfig
 from tests.support.program import Program, running
 
 GOOD = "queues:\n  names:\n    - {name: one, key: 0x4f560001}\n"
@@ -111,6 +113,20 @@ def test_a_broken_web_configuration_keeps_the_other_one_out_too(tmp_path: Path) 
             time.sleep(0.1)  # it is read again by itself
         assert successful(program) == 1
         assert requests.get(program.url, timeout=10).headers["X-Frame-Options"] == "deny"
+
+
+def test_a_web_configuration_that_was_empty_at_the_start_is_told_when_it_is_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "web.yml"
+    path.touch()
+    live = LiveWebConfig(path)
+    live.apply(live.read())
+    assert not caplog.messages, "nothing has changed"
+    path.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    live.apply(live.read())
+    assert caplog.messages == ["web configuration, certificates or users have changed and are in force"]
 
 
 @pytest.mark.parametrize("flag", ["--config.file", "--web.config.file"])
