@@ -17,7 +17,7 @@ from exporter.collectors.process import revision
 from exporter.collectors.registry import COLLECTORS
 from exporter.config import load as config_load
 from exporter.config.flags import address, requests, url_path, value
-from exporter.config.model import Address, Config, OpenVpnServer, Settings
+from exporter.config.model import Config, OpenVpnServer, Settings
 from exporter.errors import BadInputError, RefusedError
 from exporter.signals import survive
 from exporter.web.live import LiveWebConfig
@@ -71,6 +71,7 @@ def command_line() -> argparse.ArgumentParser:
         description="Prometheus exporter for the System V message queues of an OpenVPN host.",
         allow_abbrev=False,
     )
+    default = Settings()
     web = parser.add_argument_group("web")
     web.add_argument(
         "--web.listen-address", dest="listen", metavar="HOST:PORT", action="append", type=value(address),
@@ -86,11 +87,13 @@ def command_line() -> argparse.ArgumentParser:
         help="TLS, passwords and headers, in the format of Prometheus's exporter-toolkit (docs/web.md)",
     )  # fmt: skip
     web.add_argument(
-        "--web.max-requests", dest="max_requests", metavar="N", type=value(requests), default=40,
+        "--web.max-requests", dest="max_requests", metavar="N", type=value(requests),
+        default=default.max_requests,
         help="scrapes that may be under way at once, 0 = any number; one more gets status 503 (default %(default)s)",
     )  # fmt: skip
     web.add_argument(
-        "--web.telemetry-path", dest="telemetry_path", metavar="PATH", default="/metrics", type=value(url_path),
+        "--web.telemetry-path", dest="telemetry_path", metavar="PATH", type=value(url_path),
+        default=default.telemetry_path,
         help="where the metrics are served (default %(default)s)",
     )  # fmt: skip
     web.add_argument(
@@ -137,7 +140,7 @@ def command_line() -> argparse.ArgumentParser:
         help="check the flags, --config.file and --web.config.file, and exit",
     )  # fmt: skip
     parser.add_argument(
-        "--path.procfs", dest="procfs", metavar="PATH", type=Path, default=Path("/proc"),
+        "--path.procfs", dest="procfs", metavar="PATH", type=Path, default=default.procfs,
         help="where /proc is mounted (default %(default)s)",
     )  # fmt: skip
     parser.add_argument("--once", action="store_true", help="print the metrics once to standard output, and exit")
@@ -156,7 +159,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     switched = {spec.name: getattr(options, f"collector {spec.name}") for spec in COLLECTORS}
     return Settings(
         config=config,
-        listen=tuple(options.listen or [Address("", 10049)]),
+        listen=tuple(options.listen) if options.listen else Settings.listen,
         systemd_socket=options.systemd_socket,
         web_config_file=options.web_config_file,
         max_requests=options.max_requests,

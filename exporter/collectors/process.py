@@ -29,16 +29,16 @@ def revision() -> str:
 
 
 class ProcessMetrics:
-    """One per process."""
+    """The build, and what prometheus_client tells of this process and of Python."""
 
     def __init__(self, procfs: Path, *, library: bool) -> None:
-        """`library`: with process_* and python_info of prometheus_client."""
+        """`library`: with process_* and python_info, those of prometheus_client."""
         self._registry = CollectorRegistry()
         if library:
             ProcessCollector(proc=str(procfs), registry=self._registry)
             PlatformCollector(registry=self._registry)
 
     def collect(self) -> list[Family | LibraryMetric]:
-        """Return what identifies this run, and what it uses."""
+        """Return what identifies the build and, with `library`, what the process uses."""
         build = BUILD_INFO.family([1], [exporter.__version__], [revision()], [platform.python_version()])
         return [build, *self._registry.collect()]

@@ -71,7 +71,7 @@ class LogRule(NamedTuple):
     pattern: Pattern
 
     def count(self, batch: bytes) -> int:
-        """How many of whole lines, each ending with a newline, match somewhere; ^ and $ are a line's ends."""
+        """Return how many of whole lines, each ending with a newline, match somewhere; ^ and $ are a line's ends."""
         lines = at = 0
         while at < len(batch) and (match := self.pattern.search(batch, at)):
             end = batch.find(b"\n", match.start()) + 1
@@ -116,7 +116,7 @@ class Settings:
     max_requests: int = 40  # for the metrics, at once; 0 = no limit
     telemetry_path: str = "/metrics"
     exporter_metrics: bool = True  # process_*, python_info, promhttp_*
-    collectors: Mapping[str, bool] = field(default_factory=dict)  # by --collector.NAME; others as the table has them
+    collectors: Mapping[str, bool] = field(default_factory=dict)  # by --collector.NAME; others as the registry has them
     collector_defaults: bool = True
     parts: tuple[object, ...] = ()  # the settings of single collectors, from their own flags
     state_directory: Path | None = None  # where read positions are remembered

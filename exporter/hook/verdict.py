@@ -56,7 +56,10 @@ class _Deferred:
     """A script that has ended and not yet answered."""
 
     def __init__(self, fields: dict[str, Value]) -> None:
-        """Raise what is wrong with the line, ValueError if it is not of these minutes, or OSError without its file."""
+        """Take a line of the record, and open its control file.
+
+        Raises KeyError, TypeError or ValueError if the line is not the hook's or not of these minutes, OSError if the file is gone.
+        """
         self.identity: dict[str, Value] = {key: fields[key] for key in _IDENTITY if key in fields}
         self.began = float(fields["time"] or 0) - float(fields.get("script_seconds") or 0)
         if not abs(time.time() - self.began) < _LIMIT:  # nor is it a number, perhaps

@@ -18,8 +18,8 @@ MAX_DURATION: Final = 1800.0  # seconds; what seems to take longer is a clock th
 
 _SAVED: Final = ("started", "first_packet", "verified", "pool", "learned")
 _SAVED_FLAGS: Final = (
-    *("is_in_progress", "is_answered", "is_certain", "has_session", "is_verified", "is_authenticated", "is_learned"),
-)
+    "is_in_progress", "is_answered", "is_certain", "has_session", "is_verified", "is_authenticated", "is_learned",
+)  # fmt: skip
 _SAVED_TEXTS: Final = ("name", "version", "platform", "cause")
 
 

@@ -44,7 +44,7 @@ def form_of(line: Line) -> str:
 
 
 def shape(stamp: str) -> str:
-    """Return what the stamps of one form have in common."""
+    """Return what is equal for stamps of one form: the stamp with 0 for its numbers; a blank for those before 2.5."""
     return re.sub(r"[0-9a-f]+$|[0-9]+", "0", stamp) if stamp[:1].isdigit() else stamp[3:4]
 
 

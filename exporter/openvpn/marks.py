@@ -2,11 +2,11 @@
 
 from typing import Final
 
+_CERTAIN: Final = 8  # the most that a score can be, either way: so a change is learned from a few lines
+
 
 class Mark:
     """Something that OpenVPN's lines have in front, or have not, as far as the lines seen so far tell."""
-
-    _CERTAIN: Final = 8
 
     def __init__(self) -> None:
         self._score = 0  # above 0: they have it
@@ -22,6 +22,6 @@ class Mark:
             self._score = min(self._score, 0)
         # A script that repeats such a line, without the mark, is a rarer thing than the line itself.
         if present:
-            self._score = min(self._score + 2 * lines, self._CERTAIN)
+            self._score = min(self._score + 2 * lines, _CERTAIN)
         else:
-            self._score = max(self._score - lines, -self._CERTAIN)
+            self._score = max(self._score - lines, -_CERTAIN)

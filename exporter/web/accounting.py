@@ -21,7 +21,7 @@ _CODES: Final = ("200", "400", "500", "503")
 
 
 class RequestAccounting:
-    """One per process."""
+    """Counts the requests for the metrics, and bounds how many are under way. Any thread may call it."""
 
     def __init__(self, limit: int) -> None:
         """`limit`: how many may be under way at once; 0 = any number."""

@@ -97,8 +97,7 @@ class Handler:
         elif not _allows(request, finish, "GET", "HEAD"):
             pass
         elif path == "/":
-            page = lambda: finish(Response(200, "text/html; charset=utf-8", [endpoints.landing()]))  # noqa: E731
-            self._submit(self._workers, page, finish)
+            self._submit(self._workers, lambda: self._land(finish), finish)
         elif path == "/-/ready" and not endpoints.is_ready():
             finish(plain(503, "openvpn-mq-exporter is not ready"))
         else:
@@ -114,6 +113,9 @@ class Handler:
 
         if not workers.submit(guarded):
             finish(plain(503, "too many requests are waiting, try again later", ("Retry-After", "1")))
+
+    def _land(self, finish: Answer) -> None:
+        finish(Response(200, "text/html; charset=utf-8", [self._endpoints.landing()]))
 
     def _reload(self, finish: Answer) -> None:
         if not self._reloading.acquire(blocking=False):
