@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +20,13 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("any machine")
+
+_MAX_ID: Final = 300  # characters or bytes
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long input by its length: ids are printed, and some would be megabytes."""
+    return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > _MAX_ID else None
 
 
 def pytest_sessionstart() -> None:
