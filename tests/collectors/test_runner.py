@@ -199,7 +199,14 @@ def test_one_that_is_late_fails_alone_and_the_rest_is_in_time(caplog: pytest.Log
 def test_never_two_collects_of_one_collector_at_once() -> None:
     """Gatherings at once share a collect; a later one has its own."""
     late = Late()
-    runner = Runner({"late": late}, scrape)
+    gatherings = threading.Barrier(5, timeout=20)
+
+    def new_scrape() -> Scrape:
+        if not late.go.is_set():
+            gatherings.wait()  # however slowly the threads start
+        return scrape()
+
+    runner = Runner({"late": late}, new_scrape)
     with ThreadPoolExecutor(5) as threads:
         gathering = [threads.submit(runner.gather, timeout=20) for _ in range(5)]
         time.sleep(0.2)

@@ -170,8 +170,8 @@ def test_a_missing_file_is_said_once_and_its_return_too(tmp_path: Path, caplog: 
     caplog.set_level(logging.INFO)
     path = tmp_path / "status"
     with watching(OpenVpnServer("s", status=path, status_interval=1.0)) as collector:
-        time.sleep(1)
-        assert state(collected([collector])) == "missing"
+        wait_until(lambda: state(collected([collector])) == "missing", "it is looked for")
+        time.sleep(1)  # for several looks more
         path.write_bytes(version_23([], ","))
         wait_until(lambda: state(collected([collector])) != "missing", "it is seen")
         time.sleep(1)
