@@ -83,9 +83,12 @@ exit $status"""
         """One that is asked a question by its auth script, and answers it."""
         path = self.lab.folder / f"{self.name}-answer.sock"
         client = self.client("defer", f"management {path} unix", "setenv IV_SSO crtext", "push-peer-info")
-        wait_until(lambda: path.exists() or client.ended(), f"the client's management:\n{client.text()}")
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(path))
+
+            def is_open() -> bool:  # the file is there before OpenVPN listens
+                return path.exists() and connection.connect_ex(str(path)) == 0
+
+            wait_until(lambda: is_open() or client.ended(), f"the client's management:\n{client.text()}")
             said = b""
             while b">INFOMSG:CR_TEXT" not in said:
                 said += connection.recv(4096)
