@@ -1,4 +1,4 @@
-"""The socket on which the kernel reports processes."""
+"""The sockets on which the kernel reports processes."""
 
 import contextlib
 import ctypes
@@ -17,7 +17,7 @@ _NETLINK_CONNECTOR: Final = 11
 _SO_ATTACH_FILTER: Final = 26
 _SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
-_DROPS: Final = 8  # the place of the number of dropped messages in what SO_MEMINFO returns
+_MEMINFO: Final = struct.Struct("=9I")  # first the bytes that wait, then the room; last how many messages were dropped
 _BUFFER: Final = 4 << 20  # bytes, which the kernel doubles: some 10,000 events, each taking 768; it may grant less
 _LONGEST: Final = 256  # bytes of a message; they have 76
 _ANSWER_WITHIN: Final = 0.5  # seconds; the kernel answers while the request is being sent, or never
@@ -27,31 +27,25 @@ class UnavailableError(Exception):
     """The kernel does not report processes to this process; the message says why, and the remedy."""
 
 
-class Connector:
-    """An open socket. Used by one thread."""
+class Listener:
+    """A socket that receives what the kernel was asked for by another. Used by one thread."""
 
-    def __init__(self, parents: frozenset[int]) -> None:
-        """Ask for the events of these processes' children. Raises UnavailableError."""
+    def __init__(self, parents: frozenset[int] | None) -> None:
+        """Receive the events of these processes' children, None: of all. Raises UnavailableError."""
         try:
             self._socket = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, _NETLINK_CONNECTOR
             )
         except OSError as error:
             raise UnavailableError(_refusal(error)) from None
+        self._drops = 0
         try:
             self._enlarge()
             self.watch(parents)  # before the first event can come
             self._socket.bind((0, CN_IDX_PROC))
-            port = self._socket.getsockname()[0]
-            self._socket.send(request(port))
-            self._await_answer(port)
         except OSError as error:
             self._socket.close()
             raise UnavailableError(_refusal(error)) from None
-        except UnavailableError:
-            self._socket.close()
-            raise
-        self._drops = 0
 
     def watch(self, parents: frozenset[int] | None) -> None:
         """Report the children of these processes from now on, and the ends of the processes themselves; None: all."""
@@ -73,26 +67,66 @@ class Connector:
                 if message:
                     yield message
 
+    def read_all(self) -> tuple[list[Message], int]:
+        """Return the events that are there, oldest first, and how many have been dropped since the last call."""
+        read: list[Message] = []
+        while True:
+            try:
+                read.extend(self.read())
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+            else:
+                return read, self.dropped()
+
     def dropped(self) -> int:
         """Return how many events the kernel has dropped since the last call, as the reader was too slow."""
-        drops = int(
-            struct.unpack_from("=I", self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64), 4 * _DROPS)[0]
-        )
+        drops = self._memory()[-1]
         new = (drops - self._drops) & 0xFFFFFFFF
         self._drops = drops
         return new
 
+    def fill(self) -> float:
+        """Return how much of the room for events is taken, 1 = all."""
+        waiting, room, *_ = self._memory()
+        return waiting / room
+
     def close(self) -> None:
-        """End the reports; before Linux 6.6 the kernel would go on making them for nobody."""
-        with contextlib.suppress(OSError):
-            self._socket.send(request(self._socket.getsockname()[0], listen=False))
+        """Receive no more."""
         self._socket.close()
+
+    def _memory(self) -> tuple[int, ...]:
+        return _MEMINFO.unpack_from(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64))
 
     def _enlarge(self) -> None:
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         except PermissionError:  # without CAP_NET_ADMIN: up to net.core.rmem_max
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+
+
+class Connector(Listener):
+    """A socket that asks for the events."""
+
+    def __init__(self, parents: frozenset[int]) -> None:
+        """Ask for the events of these processes' children. Raises UnavailableError."""
+        super().__init__(parents)
+        try:
+            port = self._socket.getsockname()[0]
+            self._socket.send(request(port))
+            self._await_answer(port)
+        except OSError as error:
+            self._socket.close()
+            raise UnavailableError(_refusal(error)) from None
+        except UnavailableError:
+            self._socket.close()
+            raise
+
+    def close(self) -> None:
+        """End the reports; before Linux 6.6 the kernel would go on making them for nobody."""
+        with contextlib.suppress(OSError):
+            self._socket.send(request(self._socket.getsockname()[0], listen=False))
+        super().close()
 
     def _await_answer(self, port: int) -> None:
         while select.select([self._socket], [], [], _ANSWER_WITHIN)[0]:

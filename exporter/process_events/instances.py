@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import shutil
 import time
 from collections import defaultdict
@@ -45,6 +46,10 @@ class Scripts:
     def starts(self) -> list[Executions]:
         """What is to be waited on for the start of an OpenVPN."""
         return [self._starts] if self._starts else []
+
+    def is_any_starting(self) -> bool:
+        """Return whether an OpenVPN has been executed that `openvpn_started` has not told of."""
+        return bool(select.select(self.starts, [], [], 0)[0])
 
     def openvpn_started(self) -> bool:
         """Return whether an OpenVPN has been executed since the last call."""

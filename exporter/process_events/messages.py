@@ -8,6 +8,7 @@ CN_IDX_PROC: Final = 1  # the connector's number of the process events, and thei
 # Event types, the field `what`. Offsets of fields from the start of the netlink message; all fields are 32 bits wide.
 NONE: Final = 0x0  # answers a request
 FORK: Final = 0x1
+EXEC: Final = 0x2
 EXIT: Final = 0x80000000
 WHAT: Final = 36
 FORK_PARENT_TGID: Final = 56
@@ -35,6 +36,13 @@ class Fork(NamedTuple):
     pid: int
 
 
+class Exec(NamedTuple):
+    """A process executes another program from now on."""
+
+    at: int
+    pid: int
+
+
 class Exit(NamedTuple):
     """A process has ended."""
 
@@ -51,7 +59,7 @@ class Answer(NamedTuple):
     error: int  # an errno; 0 = it was granted
 
 
-Message = Fork | Exit | Answer
+Message = Fork | Exec | Exit | Answer
 
 
 def request(port: int, *, listen: bool = True) -> bytes:
@@ -68,6 +76,8 @@ def parse(datagram: bytes) -> Message | None:
     what, _cpu, at, first, second, third, fourth = _EVENT.unpack_from(datagram, WHAT)
     if what == FORK:
         return Fork(at, parent=second, pid=third) if third == fourth else None
+    if what == EXEC:
+        return Exec(at, second)
     if what == EXIT:
         parent = 0
         if len(datagram) >= EXIT_PARENT_TGID + 4:

@@ -31,7 +31,7 @@ class Instruction(NamedTuple):
 def build(parents: frozenset[int] | None) -> list[Instruction]:
     """Return the program: forks and exits of the children of `parents`, their own exits, and the kernel's answers.
 
-    None: forks and exits of all processes.
+    None: forks, executions and exits of all processes.
 
     An exit without a parent passes too: the kernel leaves the parent out if it was faster to collect the status.
     Threads never pass. Raises ValueError for more processes than MOST_PIDS.
@@ -48,6 +48,7 @@ def build(parents: frozenset[int] | None) -> list[Instruction]:
     return [
         Instruction(_LOAD, 0, 0, messages.WHAT),
         *_if_event(messages.FORK, [*fork, _return(others)]),
+        *_if_event(messages.EXEC, [_return(others)]),
         *_if_event(messages.EXIT, [*end, _return(others)]),
         *_if_event(messages.NONE, [_return(_PASS)]),
         _return(_DROP),

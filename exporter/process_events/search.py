@@ -8,9 +8,7 @@ from exporter.process_events.procs import Processes
 _MILLISECOND: Final = 1_000_000  # nanoseconds
 _LOOK_EVERY: Final = 1000 * _MILLISECOND  # between looks for OpenVPN processes that have come or gone
 _ALL_EVERY: Final = 10  # looks: so often all processes are looked at, in between only new ones
-# After OpenVPN was executed, all processes are reported for a while, as it may go into the background. Events of those
-# that are not known are kept until the new OpenVPN is, which is looked for at growing distances (reversed here).
-_WIDE: Final = 300 * _MILLISECOND
+# After OpenVPN was executed, it is looked for at growing distances (reversed here).
 _SOON: Final = tuple(distance * _MILLISECOND for distance in (128, 64, 32, 16, 8, 4, 2, 1))
 
 
@@ -21,19 +19,11 @@ class Search:
         """Look at once."""
         self.next_look = 0
         self._processes = processes
-        self._wide_until = 0
         self._looks = 0
+        self.is_starting = False  # an OpenVPN was executed just now, and looks have followed one another soon since
+        self.started_at = 0  # when that was noticed
         self._soon: list[int] = []  # distances of further looks
         self._others: set[int] = set()  # pids of processes that were none when they were last looked at
-
-    @property
-    def is_starting(self) -> bool:
-        """Whether an OpenVPN was executed just now, so that more looks follow soon."""
-        return bool(self._soon)
-
-    def is_wide(self, now: int) -> bool:
-        """Return whether all processes are to be reported."""
-        return now < self._wide_until
 
     def restart(self) -> None:
         """Look at all processes, soon."""
@@ -43,20 +33,18 @@ class Search:
     def hurry(self, now: int) -> None:
         """Take that an OpenVPN was executed: look at once, and again at growing distances."""
         self._soon = list(_SOON)
-        self._wide_until = now + _WIDE
+        self.is_starting = True
+        self.started_at = now
         self.next_look = 0
 
-    def schedule(self, now: int, *, all_reported: bool) -> None:
+    def schedule(self, now: int) -> None:
         """Set the time of the look after the one that begins now."""
-        if self._soon:
-            self.next_look = now + self._soon.pop()
-            self._wide_until = now + _WIDE
-        else:
-            self.next_look = now + (_WIDE if all_reported else _LOOK_EVERY)
+        self.is_starting = bool(self._soon)
+        self.next_look = now + (self._soon.pop() if self._soon else _LOOK_EVERY)
 
     def suspects(self, followed: Collection[int]) -> set[int]:
         """Return the pids of processes that may be OpenVPNs, and are not followed; at times those that are too."""
-        if self._soon or self._looks % _ALL_EVERY == 0:
+        if self.is_starting or self._looks % _ALL_EVERY == 0:
             self._others.clear()
         known = set(followed) if self._looks % _ALL_EVERY else set()
         self._looks += 1

@@ -92,12 +92,6 @@ class Tracker:
         for pid in self._children.keys() & set(pids):
             self._forget(pid, now)
 
-    def follows(self, event: Fork | Exit) -> bool:
-        """Return whether the event is of an OpenVPN process or of its child."""
-        if isinstance(event, Fork):
-            return event.parent in self._processes
-        return event.pid in self._children or event.pid in self._processes
-
     def fork(self, event: Fork) -> None:
         """Take the fork of a child."""
         process = self._processes.get(event.parent)

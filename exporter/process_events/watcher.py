@@ -1,6 +1,5 @@
 """Watches the scripts of all OpenVPN processes of the host: kernel and /proc in, counts out."""
 
-import errno
 import logging
 import select
 import threading
@@ -12,16 +11,15 @@ from typing import Final
 
 from exporter.discovery.instance import Instance
 from exporter.process_events.child import Process
-from exporter.process_events.connector import Connector
 from exporter.process_events.instances import Scripts, broken
-from exporter.process_events.messages import Answer, Exit, Fork, Message
+from exporter.process_events.messages import Exit, Fork
 from exporter.process_events.procs import Processes, began
+from exporter.process_events.reports import Reports
 from exporter.process_events.search import Search
 from exporter.process_events.tracker import Sink, Tracker
 
 _log = logging.getLogger(__name__)
 
-_MOST_UNCLAIMED: Final = 20_000
 _OLD: Final = 3_000_000_000  # nanoseconds: the age at which a process has run its `up` script
 _GATHER: Final = 0.02  # seconds for which reports may gather, so that a wake-up takes in several scripts
 
@@ -49,11 +47,10 @@ class Watcher:
         self._on_change = on_change
         self._scripts = Scripts()
         self._tracker = Tracker(sink, self._scripts.executed, broken, self._scripts.replaced)
-        self._connector: Connector | None = None
+        self._reports: Reports | None = None
         self._is_renaming = False  # the names of processes are to be asked for, whether there are new ones or not
-        self._watched: frozenset[int] | None = frozenset()  # None: all processes
+        self._watched: frozenset[int] = frozenset()
         self._lock = threading.Lock()
-        self._unclaimed: list[Fork | Exit] = []  # events of processes that may turn out to be an OpenVPN's
         self.lost = 0  # events that the kernel dropped
 
     def running(self) -> Counter[tuple[str, str]]:
@@ -71,101 +68,97 @@ class Watcher:
         self._is_renaming = True
         self._search.restart()
 
-    def connect(self) -> Connector:
+    def connect(self) -> Reports:
         """Ask the kernel for its reports, once. Raises UnavailableError if it does not make them."""
-        if self._connector is None:
+        if self._reports is None:
             self._watched = frozenset()
-            self._connector = Connector(self._watched)
-        return self._connector
+            self._reports = Reports()
+        return self._reports
 
     def close(self) -> None:
         """Let go of the kernel's reports."""
         self._scripts.close()
-        if self._connector:
-            self._connector.close()
-            self._connector = None
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._reports:
+            self._reports.close()
+            self._reports = None
 
     def work(self, patience: float) -> None:
         """Do one round of up to `patience` seconds.
 
         Raises UnavailableError, or what finding OpenVPN processes raises.
         """
-        connector = self.connect()
+        reports = self.connect()
         now = time.monotonic_ns()
         if now >= self._search.next_look:
-            self._search.schedule(now, all_reported=self._watched is None)
-            self._look(connector, now)
+            self._search.schedule(now)
+            self._look(reports, now)
         due = self._tracker.next_look()
         until = self._search.next_look if due is None else min(due, self._search.next_look)
         starts = [starts.fileno() for starts in self._scripts.starts]
-        ready, _, _ = select.select([connector.fileno(), *starts], [], [], min(patience, max(0.0, (until - now) / 1e9)))
-        has_reports = connector.fileno() in ready
+        ready, _, _ = select.select([reports.fileno(), *starts], [], [], min(patience, max(0.0, (until - now) / 1e9)))
+        has_reports = reports.fileno() in ready
         if has_reports and len(ready) == 1 and self._can_gather():
             ready, _, _ = select.select(starts, [], [], _GATHER)  # the start of an OpenVPN cannot wait
-        if set(ready) - {connector.fileno()} and self._scripts.openvpn_started():
+        if set(ready) - {reports.fileno()} and self._scripts.openvpn_started():
             self._search.hurry(time.monotonic_ns())
-            self._filter()
         with self._lock:
             if has_reports:
-                self._read(connector)
+                self._read(reports)
             now = time.monotonic_ns()
             for pid in self._tracker.due(now):
                 self._tracker.looked(pid, self._processes.words(pid), now)
 
     def _can_gather(self) -> bool:
         """Return whether no child has to be looked at before it ends, and no OpenVPN is just starting."""
-        return not self._search.is_starting and self._watched is not None and self._tracker.are_told()
+        return not self._search.is_starting and self._tracker.are_told()
 
-    def _read(self, connector: Connector) -> None:
-        gone: list[int] | None = None
-        while self._drain(connector):
-            self.lost += connector.dropped()
+    def _read(self, reports: Reports) -> None:
+        lost = 0
+        gone: list[int] = []
+        while True:
+            try:
+                events, dropped = reports.read()
+            except OSError:
+                self._disconnect()
+                raise
+            self._take(events)
+            if not dropped:  # else there are more, and the kernel drops others until all are read
+                break
+            lost += dropped
             # Their ends were dropped, unless the next turn reads them.
             gone = [pid for pid in self._tracker.children() if self._processes.is_gone(pid)]
-        if gone is not None:
-            _log.warning("the kernel dropped process events, as the exporter read them too slowly: scripts are missing")
+        if lost:
+            self._lose(lost)
             # Children that are gone end uncounted; those whose forks were lost are found.
             self._tracker.lose(gone, time.monotonic_ns())
             self._find_children(set(self._tracker.processes))
-        if self._watched is not None:
+        if not self._search.is_starting and not self._scripts.is_any_starting():
             self._tracker.settle()
 
-    def _drain(self, connector: Connector) -> bool:
-        """Take all events that are there; return whether the kernel dropped some, as it does until all are read."""
-        dropped = False
-        while True:
-            try:
-                for message in connector.read():
-                    self._take(message)
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    connector.close()
-                    self._connector = None
-                    raise
-                dropped = True
+    def _take(self, events: Sequence[Fork | Exit]) -> None:
+        for event in events:
+            if isinstance(event, Fork):
+                self._tracker.fork(event)
             else:
-                return dropped
+                self._tracker.exit(event)
+                if event.pid in self._watched:
+                    self._follow()
 
-    def _take(self, message: Message) -> None:
-        if isinstance(message, Answer):
-            return
-        if self._watched is None and not self._tracker.follows(message):
-            if len(self._unclaimed) < _MOST_UNCLAIMED:
-                self._unclaimed.append(message)
-        elif isinstance(message, Fork):
-            self._tracker.fork(message)
-        else:
-            self._tracker.exit(message)
-            if self._watched and message.pid in self._watched:
-                self._filter()
+    def _lose(self, dropped: int) -> None:
+        if dropped:
+            self.lost += dropped
+            _log.warning("the kernel dropped process events, as the exporter read them too slowly: scripts are missing")
 
-    def _look(self, connector: Connector, now: int) -> None:
+    def _look(self, reports: Reports, now: int) -> None:
         """Look for OpenVPN processes that have come or gone."""
+        reports.make_room(now)
         suspects = self._search.suspects(self._tracker.processes.keys())
         is_renaming, self._is_renaming = self._is_renaming, False
         is_any_gone = any(self._processes.is_gone(pid) for pid in self._tracker.processes)
         if suspects or is_renaming or is_any_gone or self._processes.are_hidden():  # if so, finding them raises it
-            self._filter(wide=True)  # while more is found out about them, and others may start
             for pid in suspects - self._tracker.processes.keys():
                 self._scripts.prepare(self._processes.words(pid) or (), self._processes.folder(pid))
             instances = self._find()
@@ -177,11 +170,12 @@ class Watcher:
             }
             self._search.rule_out(suspects - current.keys())
             with self._lock:
-                self._read(connector)  # what those that have ended since did before
+                self._read(reports)  # what those that have ended since did before
                 self._adopt(current, now)
         elif self._scripts.refresh():
             self.look_soon()
-        self._filter()
+        with self._lock:
+            self._follow()
 
     def _adopt(self, current: dict[int, Process], now: int) -> None:
         known = dict(self._tracker.processes)
@@ -192,11 +186,8 @@ class Watcher:
             self._tracker.release(pid, now)
         for pid, process in current.items():
             self._tracker.adopt(process, is_up=pid in new and now - began(process.start_ticks) > _OLD)
+        self._follow()
         self._find_children(new)
-        if new:
-            unclaimed, self._unclaimed = self._unclaimed, []
-            for message in unclaimed:
-                self._take(message)
         if new or known.keys() - current.keys():
             self._on_change()
 
@@ -205,11 +196,17 @@ class Watcher:
         for child in self._processes.children(parents):
             self._tracker.found(child.parent, child.pid, child.words, child.began)
 
-    def _filter(self, *, wide: bool = False) -> None:
-        """Tell the kernel whose children are followed now; `wide`: those of all processes."""
-        wide = wide or self._search.is_wide(time.monotonic_ns())
-        watched = None if wide else frozenset(self._tracker.processes)
-        if self._connector and watched != self._watched:
-            self._connector.watch(watched)
+    def _follow(self) -> None:
+        """Tell the kernel whose children are followed now, and take what those that have just started did before."""
+        watched = frozenset(self._tracker.processes)
+        if self._reports and watched != self._watched:
+            new = watched - self._watched
+            self._reports.watch(watched)
             self._watched = watched
-            self._unclaimed.clear()
+            for pid in new:
+                has_forked_itself = self._tracker.processes[pid].start_ticks == 0  # to go into the background
+                if self._search.is_starting or has_forked_itself:
+                    at = 0 if has_forked_itself else self._search.started_at
+                    events, dropped = self._reports.since_start(pid, at)
+                    self._take(events)
+                    self._lose(dropped)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.process_events.messages import EXIT, FORK, NONE, Answer, Exit, Fork, parse, request
+from exporter.process_events.messages import EXEC, EXIT, FORK, NONE, Answer, Exec, Exit, Fork, parse, request
 from tests.support.events import datagram
 
 
@@ -17,6 +17,10 @@ def test_fork() -> None:
 def test_a_new_thread_is_no_process() -> None:
     """Its pid is not that of its thread group."""
     assert parse(datagram(FORK, 10, 11, 21, 20)) is None
+
+
+def test_exec() -> None:
+    assert parse(datagram(EXEC, 20, 20, at=6)) == Exec(at=6, pid=20)
 
 
 def test_exit() -> None:
@@ -38,7 +42,7 @@ def test_answer() -> None:
 
 
 def test_other_events_are_left_out() -> None:
-    assert parse(datagram(0x2, 20, 20)) is None  # PROC_EVENT_EXEC
+    assert parse(datagram(0x200, 20, 20)) is None  # PROC_EVENT_COMM
 
 
 @given(st.binary(max_size=100))

@@ -68,8 +68,9 @@ def test_nobody_is_followed() -> None:
 
 
 def test_everybody() -> None:
-    """Processes, still no threads, and no other events."""
+    """Processes and what they execute, still no threads, and no other events."""
     assert passes(None, datagram(FORK, 1, 4712, 20, 20))
     assert passes(None, datagram(EXIT, 20, 20, 0, 17, 4712, 4712))
     assert not passes(None, datagram(FORK, 1, 4712, 21, 20))
-    assert not passes(None, datagram(0x2, 20, 20))
+    assert passes(None, datagram(0x2, 20, 20))  # PROC_EVENT_EXEC
+    assert not passes(None, datagram(0x200, 20, 20))  # PROC_EVENT_COMM

@@ -1,5 +1,8 @@
 """The kernel's reports of an OpenVPN's scripts, read later than the kernel has room for them."""
 
+import errno
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +16,7 @@ from exporter.discovery.processes import HiddenError
 from exporter.process_events import connector, instances
 from exporter.process_events.child import Failure
 from exporter.process_events.connector import UnavailableError
+from exporter.process_events.messages import Message
 from exporter.process_events.watcher import Watcher
 from tests.support.fake_openvpn import FakeOpenVpn
 from tests.support.needs import missing
@@ -35,10 +39,10 @@ class Uncounted:
 
 
 class Site:
-    """A watcher of one OpenVPN, and what it counts."""
+    """A watcher of one OpenVPN, once there is one, and what it counts."""
 
-    def __init__(self, openvpn: FakeOpenVpn) -> None:
-        self._pid = openvpn.process.pid
+    def __init__(self, openvpn: FakeOpenVpn | None = None) -> None:
+        self.openvpn = openvpn
         self.named = 0  # how often it was asked for the names of processes
         self.starts = 0
         self.ends: Counter[Failure | None] = Counter()
@@ -47,7 +51,7 @@ class Site:
 
     def _name(self, _found: Sequence[Instance]) -> dict[int, str]:
         self.named += 1
-        return {self._pid: "vpn"}
+        return {self.openvpn.process.pid: "vpn"} if self.openvpn else {}
 
     def started(self, _server: str, _hook: str) -> None:
         self.starts += 1
@@ -186,3 +190,81 @@ def test_a_script_that_was_replaced(site: Site, openvpn: FakeOpenVpn, tmp_path: 
     site.work_for(1.7 - pause)
     assert site.named > named
     assert site.starts == starts + 20
+
+
+@pytest.fixture
+def early(room: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A watcher that is there before the OpenVPN is, as whose program it knows Python's."""
+    monkeypatch.setattr(connector, "_BUFFER", room * 768 // 2)
+    monkeypatch.setattr("shutil.which", lambda _name: sys.executable)
+    watched = Site()
+    connected(watched.watcher)
+    watched.work_for(0.2)
+    yield watched
+    watched.watcher.close()
+
+
+@pytest.mark.parametrize("room", [1000])
+@pytest.mark.parametrize("is_shell_first", [False, True])
+def test_what_ran_before_the_start_was_noticed(early: Site, tmp_path: Path, is_shell_first: bool) -> None:
+    """As beside other processes that take all CPUs; a shell in whose place OpenVPN runs has had children of its own."""
+    script = tmp_path / "learn.sh"
+    script.write_text("#!/bin/sh\nexit 1\n")
+    script.chmod(0o755)
+    before = ("/bin/sh", "-c", f'{script}; exec "$@"', "sh") if is_shell_first else ()
+    with FakeOpenVpn(tmp_path, "vpn", script, *before) as openvpn:
+        early.openvpn = openvpn
+        openvpn.run(3)
+        early.work_until(lambda: early.ends.total() >= 3)
+        openvpn.run(2)
+        early.work_for(0.5)
+    assert early.starts == 5
+    assert early.ends == {"exit_status": 5}
+    assert early.watcher.lost == 0
+
+
+@pytest.mark.parametrize("room", [ROOM])
+def test_what_ran_before_the_start_was_noticed_and_found_no_room(early: Site, openvpn: FakeOpenVpn) -> None:
+    """Scripts are missing, and it is told."""
+    early.openvpn = openvpn
+    openvpn.run(ROOM)
+    early.work_until(lambda: early.starts > 0)
+    assert early.starts < ROOM
+    assert early.watcher.lost > ROOM
+
+
+@pytest.mark.parametrize("room", [ROOM])
+def test_what_others_ran_leaves_room(early: Site, tmp_path: Path) -> None:
+    """And what found none is no loss, as it was no OpenVPN's."""
+    script = tmp_path / "learn.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    storm = f"for i in $(seq {ROOM}); do /bin/true; done"
+    for _ in range(3):
+        subprocess.run(["/bin/sh", "-c", storm], check=True)
+        early.work_for(2.2)  # two looks
+    with FakeOpenVpn(tmp_path, "vpn", script) as openvpn:
+        early.openvpn = openvpn
+        openvpn.run(3)
+        early.work_until(lambda: early.ends.total() >= 3)
+    assert early.starts == 3
+    assert early.watcher.lost == 0
+
+
+@pytest.mark.parametrize("room", [1000])
+def test_after_a_fault_it_asks_anew(site: Site, openvpn: FakeOpenVpn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And follows the OpenVPN that it knew."""
+
+    def fail(_: connector.Listener) -> Iterator[Message]:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(connector.Listener, "read", fail)
+        openvpn.run(1)
+        with pytest.raises(OSError, match="no memory"):
+            site.work_for(1)
+    site.work_for(1.2)
+    starts = site.starts
+    openvpn.run(3)
+    site.work_for(0.5)
+    assert site.starts == starts + 3

@@ -48,15 +48,18 @@ class Storm:
 
 
 class FakeOpenVpn:
-    """Named `openvpn`, with a configuration that has a learn-address script; `name` is its server's."""
+    """Named `openvpn`, with a configuration that has a learn-address script; `name` is its server's.
 
-    def __init__(self, folder: Path, name: str, script: Path) -> None:
+    `before` are the words of a command that ends with executing its arguments.
+    """
+
+    def __init__(self, folder: Path, name: str, script: Path, *before: str) -> None:
         program = folder / "openvpn"
         program.symlink_to(sys.executable)
         config = folder / f"{name}.conf"
         config.write_text(f"mode server\nlearn-address {script}\n")
         command = [str(program), "-I", "-S", "-c", RUNNER, "--config", str(config), "--setenv", "x", str(script)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*before, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Self:
         return self
