@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import os
 import socket
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +40,7 @@ class Run(NamedTuple):
     hook: str
     seconds: float | None  # None: it did not come to its end
     status: int | None  # that it ended with; likewise
+    since_fork: float | None  # seconds, at most a clock tick too many: a busy host may let it wait before it begins
 
 
 class ScriptedServer:
@@ -61,8 +64,11 @@ class ScriptedServer:
     def _script(self, hook: str, interpreter: str) -> Path:
         who = _WHO.get(hook, "$common_name")
         body = f"""
+started() {{ shift 21; fork=$1; }}
+read -r stat </proc/$$/stat
+started $stat
 begin=$(date +%s%N)
-echo "begin {hook} $$ $begin" >>{self.truth}
+echo "begin {hook} $$ $begin $fork" >>{self.truth}
 status=0
 case {who} in {DEEDS[hook]} *) ;; esac
 {_MORE.get(hook, "")}
@@ -99,15 +105,17 @@ exit $status"""
 
     def runs(self) -> list[Run]:
         """All runs so far."""
-        begun: dict[tuple[str, str], int] = {}
+        begun: dict[tuple[str, str], tuple[int, float]] = {}
         found = []
+        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         for line in self.truth.read_text().splitlines():
-            what, hook, pid, moment, *status = line.split()
+            what, hook, pid, moment, number = line.split()
             if what == "begin":
-                begun[hook, pid] = int(moment)
+                begun[hook, pid] = int(moment), boot + int(number) / os.sysconf("SC_CLK_TCK")
             else:
-                found.append(Run(hook, (int(moment) - begun.pop((hook, pid))) / 1e9, int(status[0])))
-        return found + [Run(hook, None, None) for hook, _ in begun]
+                begin, fork = begun.pop((hook, pid))
+                found.append(Run(hook, (int(moment) - begin) / 1e9, int(number), int(moment) / 1e9 - fork))
+        return found + [Run(hook, None, None, None) for hook, _ in begun]
 
     def counts(self) -> Counter[str]:
         """How often each script ran."""
