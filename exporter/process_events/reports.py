@@ -1,6 +1,6 @@
 """The kernel's reports of processes that are followed: from now on, and of new ones back to their start."""
 
-from exporter.process_events.connector import Connector
+from exporter.process_events.connector import Connector, UnavailableError
 from exporter.process_events.messages import Exit, Fork
 from exporter.process_events.recent import KEPT, Recent, since_start
 
@@ -13,7 +13,7 @@ class Reports:
         self._recent = Recent()
         try:
             self._connector = Connector(frozenset())
-        except:
+        except UnavailableError:
             self._recent.close()
             raise
         self._given: set[Fork | Exit] = set()  # by `since_start`, perhaps before the connector hands them over
@@ -29,9 +29,8 @@ class Reports:
     def read(self) -> tuple[list[Fork | Exit], int]:
         """Return what is there, and how many reports the kernel has dropped since the last call."""
         messages, dropped = self._connector.read_all()
-        return [
-            message for message in messages if isinstance(message, Fork | Exit) and message not in self._given
-        ], dropped
+        reports = [message for message in messages if isinstance(message, Fork | Exit) and message not in self._given]
+        return reports, dropped
 
     def since_start(self, pid: int, at: int) -> tuple[list[Fork | Exit], int]:
         """Return what a process that is watched by now has done before, and as `read`; for `at` see recent.py."""
