@@ -27,6 +27,10 @@ _WIDTHS: Final = {"alertname": 182, "severity": 68, "queue": 100, "cluster": 75}
 """Of keys whose length is known, in pixels; the others share what the columns leave of a table at 1280."""
 
 
+_WRAPPED: Final = {"what"}
+"""Keys of several words that may be longer than their column, and then take a second line."""
+
+
 class Column(NamedTuple):
     """A column of a table: a query of its own, grouped by the table's keys."""
 
@@ -128,6 +132,8 @@ def _key(label: str, words: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {"unit": "string", "noValue": " ", "custom.minWidth": 80}
     if label in _WIDTHS:
         values["custom.width"] = _WIDTHS[label]
+    if label in _WRAPPED:
+        values["custom.wrapText"] = True
     if label in _SHORT:
         result = {"text": "$1", "index": 0}
         values["mappings"] = [{"type": "regex", "options": {"pattern": _SHORT[label], "result": result}}]

@@ -130,6 +130,17 @@ def test_alerts_come_first_and_tiles_beside_them(document: Document) -> None:
 
 
 @each_board
+def test_what_an_alert_is_about_is_not_cut_off(document: Document) -> None:
+    """A server with the longest hook has 30 letters, and at 1280 pixels the column has room for 20: it is folded."""
+    (what,) = (
+        properties(override)
+        for override in document["panels"][0]["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == "What"
+    )
+    assert what["custom.wrapText"] is True
+
+
+@each_board
 def test_dashboards_lead_to_each_other(document: Document) -> None:
     others = {f"/d/{other['uid']}" for other in BOARDS.values()} - {f"/d/{document['uid']}"}
     assert {link["url"] for link in document["links"]} == others
