@@ -25,7 +25,7 @@ _RUNS: Final = "(openvpn_script_runs_total{} or openvpn_hook_runs_total{})"
 def _slowest(share: float) -> str:
     """Return how long that share of the scripts takes at most, by hook."""
     rates = f"sum by (le, {', '.join(_BY_HOOK)}) ({scripts.buckets()})"
-    return busiest(f"histogram_quantile({share}, {rates}) >= 0", *_BY_HOOK, most=4, exists=_RUNS)
+    return busiest(f"histogram_quantile({share}, {rates}) >= 0", *_BY_HOOK, most=2, exists=_RUNS)
 
 
 def _by_hook(expression: str, factor: int = 1) -> str:
@@ -136,8 +136,8 @@ BOARD: Final = Board(
                   "Seconds per second that scripts took, by hook; a script counts when it has ended.",
                   Query(_by_hook(scripts.time_by_hook()), _HOOK),
                   source="scripts", unit="percentunit"),
-            graph("How long scripts take (top 4)",
-                  "For 99 % and, dashed, 50 % of the scripts; the four slowest of the time range. OpenVPN serves "
+            graph("How long scripts take (top 2 each)",
+                  "For 99 % and, dashed, 50 % of the scripts; the two slowest of the time range. OpenVPN serves "
                   "nobody else meanwhile.",
                   Query(_slowest(0.99), f"p99 {_HOOK}"), Query(_slowest(0.5), f"p50 {_HOOK}", "dashed"),
                   source="scripts", unit="s", sparse=True),

@@ -280,6 +280,14 @@ def test_legends_leave_room_for_the_plot(panel: Document) -> None:
 
 
 @each("timeseries")
+def test_a_legend_that_names_scripts_twice_needs_no_scrolling(panel: Document) -> None:
+    """At 1280 pixels a script, its server and its host take a line, and there is room for four."""
+    twice = len(panel["targets"]) == 2 and all("{{hook}}" in target["legendFormat"] for target in panel["targets"])
+    lines = [int(found) for target in panel["targets"] for found in re.findall(r"topk\((\d+)", target["expr"])]
+    assert not twice or sum(lines) <= 4
+
+
+@each("timeseries")
 def test_units_of_what_is_counted(panel: Document) -> None:
     """A minute if the query says so, and only then."""
     per_minute = ["60 * " in target["expr"] for target in panel["targets"]]
