@@ -58,7 +58,8 @@ class _Deferred:
     def __init__(self, fields: dict[str, Value]) -> None:
         """Take a line of the record, and open its control file.
 
-        Raises KeyError, TypeError or ValueError if the line is not the hook's or not of these minutes, OSError if the file is gone.
+        Raises KeyError, TypeError or ValueError if the line is not the hook's or not of these minutes, OSError if the
+        file is gone.
         """
         self.identity: dict[str, Value] = {key: fields[key] for key in _IDENTITY if key in fields}
         self.began = float(fields["time"] or 0) - float(fields.get("script_seconds") or 0)
