@@ -32,7 +32,7 @@ def typed(script: str, where: Path) -> str:
 
 
 def test_rules_are_loaded_as_the_page_says(tmp_path: Path, release: Release) -> None:
-    install, _ = blocks(ALERTS_PAGE, "sh")
+    install, *_ = blocks(ALERTS_PAGE, "sh")
     typed(moved(install, tmp_path), ROOT)
     (configuration,) = blocks(ALERTS_PAGE, "yaml")
     config = tmp_path / "prometheus.yml"
@@ -50,7 +50,7 @@ def test_rules_are_loaded_as_the_page_says(tmp_path: Path, release: Release) -> 
 
 def test_alertmanager_is_asked_as_the_page_says(release: Release) -> None:
     """In the folder with the example, by the release's own tool."""
-    _, ask = blocks(ALERTS_PAGE, "sh")
+    _, ask, _ = blocks(ALERTS_PAGE, "sh")
     said = typed(ask.replace("amtool", release.amtool), ALERTMANAGER)
     assert "SUCCESS" in said
     assert said.endswith("openvpn-mq-page\n")
