@@ -23,7 +23,7 @@ def test_amtool_finds_nothing(release: Release) -> None:
     """Its template, too: a file that is named and missing would be no error."""
     said = amtool(release, "check-config", str(CONFIG))
     assert "SUCCESS" in said
-    assert " - 7 inhibit rules\n - 2 receivers\n - 1 templates\n  SUCCESS" in said
+    assert " - 8 inhibit rules\n - 2 receivers\n - 1 templates\n  SUCCESS" in said
 
 
 def test_each_alert_goes_where_its_severity_says(release: Release) -> None:
@@ -115,7 +115,10 @@ def test_what_follows_from_something_worse_is_suppressed() -> None:
     for name in ("OpenvpnMqSendersBlocked", "OpenvpnMqConsumerStuck", "OpenvpnMqQueueNearlyFull"):
         assert inhibited(full, of(name, queue="status")), name
         assert not inhibited(full, of(name, queue="commands")), name
-    for cause in (of("OpenvpnMqScriptHanging", server="vpn", hook="up"), of("OpenvpnMqServerDown", server="vpn")):
+    hanging = of("OpenvpnMqScriptHanging", server="vpn", hook="up")
+    assert inhibited(hanging, of("OpenvpnMqServerStuck", server="vpn"))
+    assert not inhibited(of("OpenvpnMqServerStuck", server="vpn"), hanging)
+    for cause in (hanging, of("OpenvpnMqServerDown", server="vpn"), of("OpenvpnMqServerStuck", server="vpn")):
         for name in ("OpenvpnMqManagementUnreachable", "OpenvpnMqManagementSlow", "OpenvpnMqStatusFileBad"):
             assert inhibited(cause, of(name, server="vpn")), name
             assert not inhibited(cause, of(name, server="other")), name
