@@ -10,7 +10,8 @@ from exporter.check.rights import Identity, identity, try_as
 from exporter.config.model import Config
 from exporter.discovery.access import Access, Source, sources
 from exporter.discovery.finder import Finder
-from exporter.discovery.watch import Discovery, Found
+from exporter.discovery.found import Found
+from exporter.discovery.watch import Discovery
 
 
 class OpenVpnLooker:

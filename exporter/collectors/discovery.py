@@ -6,7 +6,8 @@ from exporter.collectors.base import Collector, CollectorSpec, Families, Partial
 from exporter.collectors.context import BuildContext
 from exporter.collectors.snapshot import Scrape
 from exporter.discovery.access import KINDS
-from exporter.discovery.watch import Discovery, Found
+from exporter.discovery.found import Found
+from exporter.discovery.watch import Discovery
 from exporter.exposition.families import Family, Metric
 
 INFO: Final = Metric(

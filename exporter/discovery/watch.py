@@ -4,17 +4,18 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from exporter.background import STOP_WITHIN, BackgroundThread
 from exporter.config.model import Config, OpenVpnServer
-from exporter.discovery.access import KINDS, Access, Kind, accesses
-from exporter.discovery.expiry import Expiry, expiries
+from exporter.discovery.access import accesses
+from exporter.discovery.expiry import expiries
 from exporter.discovery.finder import Finder
+from exporter.discovery.found import Found
 from exporter.discovery.instance import Instance
 from exporter.discovery.processes import HiddenError
 from exporter.discovery.servers import MOST, most_trusted, named_as_configured, to_server
@@ -28,23 +29,6 @@ INTERVAL: Final = 60.0  # seconds between two looks
 KEEP: Final = 3600.0  # seconds for which a server that has ended is watched: it may start again, or should have
 _HANGS: Final = 120.0  # seconds after which a look counts as hanging
 _REST: Final = 1.0  # seconds after which a look that was asked for begins at the latest
-
-
-class Found(NamedTuple):
-    """What one look found. `servers` are those that the collectors are to watch, the ones in `ended` among them."""
-
-    instances: tuple[Instance, ...] = ()
-    accesses: Mapping[str, tuple[Access, ...]] = {}
-    expiries: tuple[Expiry, ...] = ()
-    servers: tuple[OpenVpnServer, ...] = ()
-    ended: tuple[str, ...] = ()  # names of servers that ran less than an hour ago
-    unwatched: int = 0  # servers that are too many
-    problem: str | None = None  # why there may be more than was found
-
-    def unreadable(self, name: str) -> dict[Kind, int]:
-        """Return how many files of each kind cannot be read, of the instance of this name."""
-        kinds = [access.source.kind for access in self.accesses[name] if access.is_unreadable]
-        return {kind: kinds.count(kind) for kind in KINDS}
 
 
 class Discovery:

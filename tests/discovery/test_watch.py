@@ -16,8 +16,9 @@ import pytest
 from exporter.config.load import load
 from exporter.config.model import Config, DiscoveryOptions, OpenVpnServer, TcpAddress, UnixAddress
 from exporter.discovery.access import KINDS
+from exporter.discovery.found import Found
 from exporter.discovery.instance import Instance
-from exporter.discovery.watch import KEEP, Discovery, Found
+from exporter.discovery.watch import KEEP, Discovery
 from exporter.errors import BadInputError
 from tests.discovery.hosts import Host
 from tests.support.folders import open_folder
