@@ -17,6 +17,8 @@ LOOKS: Final = tuple(
 )
 LATE: Final = 8  # the place of the first look if executions are reported: it is for scripts that take their time
 _SURE: Final = 16_000_000  # nanoseconds after the fork: what has not executed anything by then is no script
+# Nanoseconds. On a busy host, OpenVPN may collect a child before the kernel comes to report its end.
+_END_WITHIN: Final = 2_000_000_000
 NOT_EXECUTABLE: Final = 127  # what OpenVPN's child ends with if the script cannot be executed
 _DEFERRED: Final = 2
 
@@ -42,11 +44,13 @@ class Child:
     hook: str | None = None  # None: not known, or no script
     looks: int | None = 0  # so many were in vain; None: none is needed any more
     looked_at: int = 0  # nanoseconds after the fork, when it had not executed anything
-    is_gone: bool = False  # it was when it was looked at, though its end had not been reported
+    gone_at: int | None = None  # when it was looked at and was gone, though its end had not been reported
 
 
 def due(child: Child) -> int:
     """Return when the child is to be looked at next."""
+    if child.gone_at is not None:
+        return child.gone_at + _END_WITHIN
     return child.began + LOOKS[child.looks or 0]
 
 

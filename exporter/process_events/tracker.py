@@ -134,10 +134,10 @@ class Tracker:
         if child is None:
             return
         if words is None:
-            if child.is_gone:
+            if child.gone_at is None:
+                child.gone_at = now  # its end is on its way
+            else:
                 self._forget(pid, now)  # its end was dropped: else it would have been read since the last look
-            child.is_gone = True
-            child.looks = len(LOOKS) - 1  # its end is on its way
             return
         if words and tuple(words) != child.parent.words:
             del self._to_look_at[pid]

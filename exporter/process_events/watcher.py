@@ -125,11 +125,12 @@ class Watcher:
                 self._disconnect()
                 raise
             self._take(events)
-            if not dropped:  # else there are more, and the kernel drops others until all are read
-                break
-            lost += dropped
-            # Their ends were dropped, unless the next turn reads them.
-            gone = [pid for pid in self._tracker.children() if self._processes.is_gone(pid)]
+            if dropped:
+                lost += dropped
+                # Their ends were dropped, unless the next turn reads them.
+                gone = [pid for pid in self._tracker.children() if self._processes.is_gone(pid)]
+            elif not events:
+                break  # only now, so that the fork of each execution that was read meanwhile has been taken
         if lost:
             self._lose(lost)
             # Children that are gone end uncounted; those whose forks were lost are found.

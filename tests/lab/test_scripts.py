@@ -192,7 +192,8 @@ def test_wrapped_scripts() -> None:
         program.addresses()
         record = lab.folder / "hooks.jsonl"
         hooks = ("client-connect", "client-disconnect", "learn-address")
-        lines = [f'{hook} "{HOOK} --record {record} -- {lab.script(hook, "/bin/true")}"' for hook in hooks]
+        # So long that a busy machine lets the exporter look at the wrapper's arguments, which tell the hook.
+        lines = [f'{hook} "{HOOK} --record {record} -- {lab.script(hook, "sleep 0.3")}"' for hook in hooks]
         server = lab.server(*lines, name="wrapped")
         client = lab.client("alice")
         client.wait_connected()

@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -105,6 +106,17 @@ def site(openvpn: FakeOpenVpn, room: int, monkeypatch: pytest.MonkeyPatch) -> It
     watched.work_for(0.2)
     yield watched
     watched.watcher.close()
+
+
+@pytest.mark.parametrize("room", [20_000])
+def test_scripts_in_quick_succession_are_all_counted(site: Site, openvpn: FakeOpenVpn) -> None:
+    """Many reports are read at once, and while they are, others come."""
+    before = site.starts, site.ends.total()
+    runner = threading.Thread(target=openvpn.run, args=(1000,))
+    runner.start()
+    site.work_until(lambda: not runner.is_alive())
+    site.work_for(0.5)
+    assert (site.starts - before[0], site.ends.total() - before[1], site.watcher.lost) == (1000, 1000, 0)
 
 
 @pytest.mark.parametrize("room", [ROOM])
