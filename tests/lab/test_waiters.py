@@ -24,6 +24,7 @@ from exporter.sysv.sleepersource import HelperSource, LimitedScan, decode, encod
 from tests.support.kernel import make, set_limit
 from tests.support.messages import Load, elsewhere, in_c
 from tests.support.needs import NOBODY, missing, need, need_nobody, need_root
+from tests.support.openvpn import wait_until
 from tests.support.program import Program, Samples, running
 
 pytestmark = pytest.mark.usefixtures("queues")
@@ -251,7 +252,7 @@ def test_the_helper(started: ExitStack, folder: Path) -> None:
     page = program.samples()
     assert waiters(page, "0x00000001") == (None, None)
     assert page["openvpn_mq_scrape_collector_success", frozenset({("collector", "waiters")})] == 0
-    assert [line for line in program.log if "cannot ask openvpn-mq-waiters" in line]
+    wait_until(lambda: any("cannot ask openvpn-mq-waiters" in line for line in program.log), "the log line is there")
     path.unlink()
     with helper(path, *NEEDED):
         eventually(program, "0x00000002", (0, 2))
