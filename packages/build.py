@@ -97,7 +97,8 @@ def fill(stage: Path) -> None:
         _copy(files / "tmpfiles.conf", stage / "usr/lib/tmpfiles.d/openvpn-mq-exporter.conf")
         shared = stage / "usr/share/openvpn-mq-exporter"
         shared.mkdir(parents=True)
-        (shared / "queues.bt").symlink_to("../../lib/openvpn-mq-exporter/exporter/trace/queues.bt")
+        for name in ("queues.bt", "perf.py"):  # which openvpn-mq-trace.service runs
+            (shared / name).symlink_to(f"../../lib/openvpn-mq-exporter/exporter/trace/{name}")
         _copy(files / "lintian-overrides", stage / "usr/share/lintian/overrides/openvpn-mq-exporter")
         documentation = stage / "usr/share/doc/openvpn-mq-exporter"
         for profile in ("small", "large"):

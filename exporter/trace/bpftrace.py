@@ -1,5 +1,6 @@
 """Run bpftrace as a child process: start it, read it, and start it again with growing pauses when it exits."""
 
+import logging
 import os
 import re
 import selectors
@@ -13,6 +14,9 @@ from typing import IO, Final
 
 from exporter.background import BackgroundThread
 from exporter.trace.lines import LineSplitter
+from exporter.trace.perf import PerfRecords
+
+_log = logging.getLogger(__name__)
 
 PROGRAM: Final = Path(str(files("exporter.trace") / "queues.bt"))
 _STAND_ALONE: Final = "or let openvpn-mq-trace.service run it, and give --trace.input"
@@ -111,6 +115,7 @@ class Child:
     def _read(self, process: subprocess.Popen[bytes], started: float, thread: BackgroundThread) -> str:
         """Hand over lines until the child exits; return the end of its standard error."""
         splitter = LineSplitter()
+        records = PerfRecords(process.pid)
         stderr_tail = b""
         with selectors.DefaultSelector() as selector:
             for stream in (process.stdout, process.stderr):
@@ -118,6 +123,7 @@ class Child:
             while selector.get_map():
                 if thread.is_stopping or self._is_hung(started):
                     break
+                _stop(records)
                 for key, _ in selector.select(0.25):
                     stream = _stream(key)
                     piece = os.read(stream.fileno(), 1 << 16)
@@ -130,6 +136,13 @@ class Child:
                             self._on_line(line)
                             self.fault = None
         return stderr_tail.decode(errors="replace")
+
+
+def _stop(records: PerfRecords) -> None:
+    try:
+        records.look()
+    except OSError as error:  # only the speed of callers depends on it
+        _log.debug("the kernel goes on writing records for perf: %s", error.strerror)
 
 
 def _stream(key: selectors.SelectorKey) -> IO[bytes]:

@@ -16,7 +16,7 @@ from tests.support.kernel import make, set_limit
 from tests.support.messages import elsewhere, in_c, in_perl, in_python, with_tracefs
 from tests.support.needs import missing, need, need_root, remove_all_queues
 from tests.support.program import Samples, running
-from tests.support.traced import MARKER, NAMES, NOBODY, Traced, counted, until
+from tests.support.traced import MARKER, NAMES, NOBODY, Traced, counted, records, until
 
 pytestmark = pytest.mark.xdist_group("bpftrace")
 
@@ -212,6 +212,27 @@ def test_an_unused_queue_stands_at_zero(traced: Traced) -> None:
     mine = {name: value for (name, labels), value in page.items() if ("queue", label) in labels and "_total" in name}
     assert mine.keys() == {*NAMES, "sysv_msg_queue_send_failures_total"}
     assert set(mine.values()) == {0}
+
+
+def test_no_records_for_perf(traced: Traced) -> None:
+    """Soon after its start, calls on the CPU that bpftrace's perf events are on leave no records that nobody reads."""
+    queue, label = new_queue()
+    bpftrace = traced.bpftrace()
+
+    def none_are_written() -> bool:
+        before = records(bpftrace)
+        queue.send(b"x")
+        queue.receive()
+        return records(bpftrace) == before
+
+    was = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    try:
+        until(none_are_written, "the records go on")
+        assert all(none_are_written() for _ in range(100))
+    finally:
+        os.sched_setaffinity(0, was)
+    assert counted(traced.settle(), label)["sent"] > 100
 
 
 def test_stopped_while_load_runs(traced: Traced) -> None:

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sysv_ipc
 
 from tests.support.kernel import make
 from tests.support.messages import in_c, send_errno, with_tracefs
 from tests.support.needs import need, need_root
 from tests.support.program import Program, running
-from tests.support.traced import NOBODY, Traced, counted, until
+from tests.support.traced import NOBODY, Traced, counted, records, until
 
 UNIT = Path(__file__).parents[2] / "deploy" / "openvpn-mq-trace.service"
 PROGRAM = Path(__file__).parents[2] / "exporter" / "trace" / "queues.bt"
@@ -27,17 +28,19 @@ AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 pytestmark = [pytest.mark.usefixtures("queues"), pytest.mark.xdist_group("bpftrace")]
 
 
-def commands(folder: Path, bound: int) -> tuple[list[str], list[str], dict[str, str]]:
-    """ExecStartPre, ExecStart and the environment of the unit, with its paths in `folder`."""
+def commands(folder: Path, bound: int) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The commands and the environment of the unit, with its paths in `folder`."""
     text = UNIT.read_text().replace("=1024", f"={bound}")
     text = text.replace("/run/openvpn-mq-trace", str(folder))
-    text = text.replace("/usr/share/openvpn-mq-exporter/queues.bt", str(PROGRAM))
-    found = dict(re.findall(r"^(ExecStart(?:Pre)?|Environment|CapabilityBoundingSet)=(.*)$", text, re.MULTILINE))
+    text = text.replace("/usr/share/openvpn-mq-exporter", str(PROGRAM.parent))
+    found = dict(re.findall(r"^(ExecStart(?:Pre|Post)?|Environment|CapabilityBoundingSet)=(.*)$", text, re.MULTILINE))
     environment = dict(pair.split("=") for pair in found["Environment"].split())
-    shell = {name: shlex.split(found[name]) for name in found if "Exec" in name}
+    shell = {name: shlex.split(found[name].removeprefix("-")) for name in found if "Exec" in name}
     bounds = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in found["CapabilityBoundingSet"].split())
     rights = ["setpriv", f"--bounding-set=-all,{bounds}", "--no-new-privs"]
-    return shell["ExecStartPre"], [*rights, *shell["ExecStart"]], environment
+    for name in ("ExecStart", "ExecStartPost"):
+        shell[name][:0] = rights
+    return shell, environment
 
 
 @contextmanager
@@ -46,9 +49,10 @@ def service(folder: Path, bound: int = 1024) -> Iterator[subprocess.Popen[bytes]
     need_root()
     need("bpftrace")
     folder.chmod(0o755)
-    before, start, environment = commands(folder, bound)
-    subprocess.run(before, check=True, group=NOBODY)
-    process = subprocess.Popen([*with_tracefs(), *start], env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
+    shell, environment = commands(folder, bound)
+    subprocess.run(shell["ExecStartPre"], check=True, group=NOBODY)
+    command = [*with_tracefs(), *shell["ExecStart"]]
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:
@@ -84,6 +88,33 @@ def test_the_exporter_needs_no_rights(folder: Path) -> None:
         truth.pop("ns")
         assert counted(traced.settle(), "0x00000001") == truth
         assert program.value("openvpn_mq_scrape_collector_success", collector="trace") == 1
+
+
+def test_no_records_for_perf(folder: Path) -> None:
+    """Calls on CPU 0 leave no records any more once ExecStartPost has run, and are counted as before."""
+    queue = make(1)
+    flags = ("--collector.trace", f"--trace.input={folder / 'queues'}", "--no-collector.waiters")
+    with service(folder) as bpftrace, running(*flags, before=AS_NOBODY) as program:
+        traced = Traced(program)
+        assert _records(bpftrace.pid, queue) >= 2 * 1000  # msgsnd and msgrcv, each with a beginning and an end
+        after = [word.replace("$MAINPID", str(bpftrace.pid)) for word in commands(folder, 1)[0]["ExecStartPost"]]
+        subprocess.run(after, check=True)
+        assert _records(bpftrace.pid, queue) == 0
+        assert counted(traced.settle(), "0x00000001")["sent"] == 2 * 1000
+
+
+def _records(pid: int, queue: sysv_ipc.MessageQueue) -> int:
+    """How many records the events of bpftrace's tracepoints get from 1,000 messages that are sent on CPU 0."""
+    before = records(pid)
+    was = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    try:
+        for _ in range(1000):
+            queue.send(b"x")
+            queue.receive()
+    finally:
+        os.sched_setaffinity(0, was)
+    return records(pid) - before
 
 
 def _says(program: Program, words: str) -> bool:

@@ -1,8 +1,14 @@
 """An exporter whose bpftrace counts, and what its page has of a queue."""
 
+import ctypes
+import fcntl
+import os
+import struct
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import sysv_ipc
@@ -66,6 +72,22 @@ class Traced:
             if Path(f"/proc/{pid}/comm").read_text() == "bpftrace\n"
         ]
         return pid
+
+
+def records(pid: int) -> int:
+    """How many records the kernel has written so far for the perf events that a bpftrace holds for its tracepoints."""
+    libc = ctypes.CDLL(None)
+    pidfd = os.pidfd_open(pid)
+    written = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        if "perf_event" in str(entry.readlink()):
+            descriptor = libc.syscall(438, pidfd, int(entry.name), 0)  # pidfd_getfd
+            with suppress(OSError):  # its output and its clock are no tracepoint's
+                fcntl.ioctl(descriptor, 0xC008240A, bytearray(struct.pack("=III", 1, 0, 0)))  # PERF_EVENT_IOC_QUERY_BPF
+                written += int.from_bytes(os.read(descriptor, 8), sys.byteorder)
+            os.close(descriptor)
+    os.close(pidfd)
+    return written
 
 
 def counted(page: Samples, queue: str) -> Counter[str]:
