@@ -4,14 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
 from prometheus_client import Metric as LibraryMetric
 
 from exporter.collectors.base import Collector, PartialResultError
-from exporter.collectors.flight import CollectorThread, Outcome
+from exporter.collectors.flight import Collect, CollectorThread, Lane, Outcome
 from exporter.collectors.snapshot import Scrape
 from exporter.config.model import Config
 from exporter.exposition.families import Family, Metric
@@ -34,16 +33,18 @@ SUCCESS: Final = Metric(
 
 
 _STOP_WITHIN: Final = 1.5  # seconds
+_HEAD_START: Final = 0.05  # seconds for the collects in turn; then those to come run side by side
 _TIMEOUT: Final = 20.0  # seconds for a gathering, if it is not known how long the client waits
 
 
 class Runner:
-    """Asks all collectors side by side."""
+    """Asks all collectors, in turn while each is quick, side by side otherwise."""
 
     def __init__(self, collectors: Mapping[str, Collector], new_scrape: Callable[[], Scrape]) -> None:
         """`new_scrape` makes the object that the collectors of one scrape share."""
         self._collectors = collectors
         self._threads = {name: CollectorThread(name, partial(self._collect, name)) for name in collectors}
+        self._lane = Lane()
         self._new_scrape = new_scrape
         self._state_log = StateLog(_log)
         self._reconfiguring = threading.Lock()
@@ -102,28 +103,27 @@ class Runner:
         start = time.perf_counter()
         scrape = self._new_scrape()
         asked = [name for name in self.names if names is None or name in names]
-        futures = [self._ask(name, scrape) for name in asked]
-        outcomes = [
-            self._wait(name, future, start + timeout, timeout) for name, future in zip(asked, futures, strict=True)
-        ]
+        collects = {name: self._threads[name].ask(scrape) for name in asked}
+        self._lane.run(list(collects.values()), min(_HEAD_START, timeout))
+        for name, collect in collects.items():
+            self._hurry(name, collect)
+        outcomes = [self._wait(name, collect, start + timeout, timeout) for name, collect in collects.items()]
         return [
             *(family for outcome in outcomes for family in outcome.families),
             DURATION.family([outcome.duration for outcome in outcomes], asked),
             SUCCESS.family([outcome.success for outcome in outcomes], asked),
         ]
 
-    def _ask(self, name: str, scrape: Scrape) -> "Future[Outcome]":
+    def _hurry(self, name: str, collect: Collect) -> None:
         try:
-            return self._threads[name].ask(scrape)
+            self._threads[name].hurry(collect)
         except RuntimeError as error:
             self._state_log.problem(name, f"collector {name} failed: {error}", collector=name)
-            future: Future[Outcome] = Future()
-            future.set_result(Outcome([], 0, 0.0))
-            return future
+            collect.give_up()
 
-    def _wait(self, name: str, future: "Future[Outcome]", deadline: float, timeout: float) -> Outcome:
+    def _wait(self, name: str, collect: Collect, deadline: float, timeout: float) -> Outcome:
         try:
-            outcome = future.result(max(0.0, deadline - time.perf_counter()))
+            outcome = collect.outcome.result(max(0.0, deadline - time.perf_counter()))
         except TimeoutError:
             self._state_log.problem(
                 f"{name} in time", f"collector {name} takes longer than the scrape may", collector=name

@@ -1,4 +1,4 @@
-"""A fixed number of threads that work through a bounded queue."""
+"""A fixed number of threads that work through a bounded number of jobs."""
 
 import logging
 import queue
@@ -20,7 +20,8 @@ class Workers:
         """Let `waiting` jobs wait for one of `threads` threads."""
         self._name = name
         self._threads = threads
-        self._jobs: queue.Queue[Job] = queue.Queue(waiting)
+        self._waiting = waiting
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
         self._open = 0  # jobs that are not done
@@ -30,13 +31,10 @@ class Workers:
         with self._lock:
             if self._open >= self._started and self._started < self._threads:
                 self._start()
-            if not self._started:
-                return False
-            try:
-                self._jobs.put_nowait(job)
-            except queue.Full:
+            if not self._started or self._open >= self._started + self._waiting:
                 return False
             self._open += 1
+            self._jobs.put(job)
             return True
 
     def _start(self) -> None:

@@ -231,6 +231,75 @@ def test_collectors_run_side_by_side() -> None:
     assert values(gathered, "openvpn_mq_scrape_collector_success") == {"a": 1, "b": 1}
 
 
+class Where(Good):
+    """Remembers the threads that it ran in."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+
+    def collect(self, scrape: Scrape) -> Families:
+        self.threads.append(threading.current_thread().name)
+        return []
+
+
+def test_quick_ones_share_a_thread_until_one_hangs() -> None:
+    """What comes after one that hangs has a thread of its own; once nothing hangs, all share one again."""
+    first, late, last = Where(), Late(), Where()
+    late.go.set()
+    runner = Runner({"first": first, "late": late, "last": last}, scrape)
+    runner.gather()
+    late.go.clear()
+    for _ in range(3):  # in the first it hangs in the common thread, which is occupied from then on
+        gathered = runner.gather(timeout=0.3)
+        assert values(gathered, "openvpn_mq_scrape_collector_success") == {"first": 1, "late": 0, "last": 1}
+    assert first.threads == ["collect", "collect", "collect first", "collect first"]
+    assert last.threads == ["collect", "collect last", "collect last", "collect last"]
+    assert late.calls == 2
+    late.go.set()
+    deadline = time.monotonic() + 20
+    while (first.threads[-1], last.threads[-1]) != ("collect", "collect"):
+        assert time.monotonic() < deadline, (first.threads, last.threads)
+        gathered = runner.gather()
+        assert values(gathered, "openvpn_mq_scrape_collector_success") == {"first": 1, "late": 1, "last": 1}
+
+
+def test_one_that_hangs_costs_no_more_with_each_scrape() -> None:
+    late = Late()
+    runner = Runner({"late": late, "good": Good()}, scrape)
+    runner.gather(timeout=0.1)
+    runner.gather(timeout=0.1)
+    before = threading.active_count()
+    for _ in range(20):
+        runner.gather(timeout=0.01)
+    assert threading.active_count() == before
+    assert late.calls == 1
+    late.go.set()
+
+
+def test_no_thread_for_one_that_comes_after_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it fails, and the slow one is in time all the same."""
+
+    class Slow(Good):
+        def collect(self, scrape: Scrape) -> list[Family]:
+            time.sleep(0.3)
+            return [ONE.family([1])]
+
+    runner = Runner({"slow": Slow(), "good": Good()}, scrape)
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def refuse_the_second(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
+    gathered = runner.gather()
+    assert values(gathered, "openvpn_mq_scrape_collector_success") == {"slow": 1, "good": 0}
+    assert started == ["collect", "collect good"]
+
+
 def test_no_thread_for_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     """It fails, and is asked again as soon as there can be a thread."""
 
