@@ -14,7 +14,7 @@ from exporter.collectors.snapshot import Scrape
 from exporter.exposition.families import Family, Metric
 from exporter.memo import MemoizeLast
 from exporter.procfs import exists
-from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, scan, system_calls
+from exporter.sysv.sleepers import CapabilitiesError, DeniedError, Sleepers, SystemCalls, scan, system_calls
 from exporter.sysv.sleepersource import HelperSource, LimitedScan, SleeperSource
 
 _log = logging.getLogger(__name__)
@@ -133,8 +133,10 @@ def _refusal(procfs: Path, calls: SystemCalls | None) -> str | None:
         return _UNKNOWN_MACHINE
     try:
         scan(procfs, calls)
-    except DeniedError as error:
+    except CapabilitiesError as error:
         return f"{error}; or start openvpn-mq-waiters.socket, whose service has them"
+    except DeniedError as error:
+        return str(error)
     return None
 
 

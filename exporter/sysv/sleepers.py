@@ -47,6 +47,10 @@ class DeniedError(Exception):
     """Some threads could not be inspected, so any count would be too low; the message says what to do."""
 
 
+class CapabilitiesError(DeniedError):
+    """It takes capabilities that the exporter does not have."""
+
+
 def system_calls(machine: str = os.uname().machine) -> SystemCalls | None:
     """Return the numbers of this machine; None if they are not known."""
     return SYSTEM_CALLS.get(machine)
@@ -91,7 +95,7 @@ def scan(procfs: Path, calls: SystemCalls) -> Sleepers:
             continue  # it ended
         except PermissionError:
             if not task.startswith(f"{procfs}/1/"):
-                raise DeniedError(
+                raise CapabilitiesError(
                     "threads of other users cannot be inspected: give the exporter CAP_SYS_PTRACE and "
                     "CAP_DAC_READ_SEARCH"
                 ) from None

@@ -18,6 +18,7 @@ from exporter.sysv.sleepers import DeniedError, Sleepers, SystemCalls, scan
 MAX_SHARE: Final = 0.01  # of a core, for scanning
 _HELPER_WITHIN: Final = 2.0  # seconds; a scan of ten thousand threads takes a tenth of one
 _MAX_REPLY: Final = 4 * 1024 * 1024
+_NO_COUNTS: Final = "openvpn-mq-waiters sends something that is not a count of threads"
 
 
 class SleeperSource(Protocol):
@@ -100,7 +101,7 @@ def decode(reply: bytes, namespace: int) -> Sleepers:
             for kind in ("senders", "receivers")
         )
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise DeniedError("openvpn-mq-waiters sends something that is not a count of threads") from None
+        raise DeniedError(_NO_COUNTS) from None
     return Sleepers(senders, receivers)
 
 
@@ -109,6 +110,8 @@ def _read_all(connection: socket.socket) -> bytes:
     deadline = time.monotonic() + _HELPER_WITHIN
     while chunk := connection.recv(65536):
         reply += chunk
-        if len(reply) > _MAX_REPLY or time.monotonic() > deadline:
+        if len(reply) > _MAX_REPLY:
+            raise DeniedError(_NO_COUNTS)
+        if time.monotonic() > deadline:
             raise TimeoutError
     return reply

@@ -1,6 +1,7 @@
 """The collector `waiters` against processes that the test put to sleep."""
 
 import itertools
+import logging
 import os
 import platform
 import re
@@ -8,18 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 import sysv_ipc
 
+from exporter.collectors.context import build_context
+from exporter.collectors.waiters import SPEC
+from exporter.config.model import Settings
 from exporter.sysv import waiterd
-from exporter.sysv.sleepers import DeniedError, Sleepers, system_calls
+from exporter.sysv.sleepers import CapabilitiesError, DeniedError, Sleepers, system_calls
 from exporter.sysv.sleepersource import HelperSource, LimitedScan, decode, encode
 from tests.support.kernel import make, set_limit
 from tests.support.messages import Load, elsewhere, in_c
@@ -323,6 +328,46 @@ def test_a_helper_that_hangs_costs_two_seconds(folder: Path) -> None:
         with pytest.raises(DeniedError, match="does not answer"):
             HelperSource(path).read()
         assert time.monotonic() - start < 10
+
+
+def test_an_endless_reply_is_no_count(folder: Path) -> None:
+    path = folder / "endless"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while True:
+                    connection.sendall(b"0" * 65536)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(DeniedError, match="not a count"):
+            HelperSource(path).read()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (CapabilitiesError("rights are missing"), "rights are missing; or start openvpn-mq-waiters.socket, whose"),
+        (DeniedError("/proc is mounted oddly"), "/proc is mounted oddly\n"),
+    ],
+)
+def test_why_it_is_off(
+    fault: DeniedError, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The helper is named if it would help."""
+
+    def refused(*_: object) -> Sleepers:
+        raise fault
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("exporter.collectors.waiters.scan", refused)
+    assert SPEC.build(build_context(Settings())) is None
+    assert f"collector waiters is off: {told}" in f"{caplog.messages[-1]}\n"
 
 
 def test_nothing_to_listen_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
