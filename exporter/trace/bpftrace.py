@@ -37,6 +37,13 @@ _HINTS: Final = (
         "bpftrace cannot read the kernel's types: it needs CAP_SYS_ADMIN, and a kernel with CONFIG_DEBUG_INFO_BTF",
     ),
     (
+        r"Missing required kernel feature",
+        (
+            "bpftrace finds that the kernel lacks features: it needs CAP_SYS_ADMIN to use them, and a newer bpftrace "
+            "needs Linux 5.19 or later"
+        ),
+    ),
+    (
         r"Operation not permitted|Permission denied|lockdown",
         f"the kernel refuses bpftrace: it needs CAP_SYS_ADMIN, and no lockdown; grant it, {_STAND_ALONE}",
     ),
@@ -64,8 +71,9 @@ def explain_exit(status: int, stderr_tail: str) -> str:
     for pattern, sentence in _HINTS:
         if re.search(pattern, stderr_tail):
             return sentence
-    lines = [line for line in stderr_tail.splitlines() if line.strip() and "RLIMIT_MEMLOCK" not in line]
-    return f"bpftrace ended with status {status}" + (f": {lines[-1].strip()[:200]}" if lines else "")
+    lines = [line for line in stderr_tail.splitlines() if line.strip(" ~") and "RLIMIT_MEMLOCK" not in line]
+    errors = [line for line in lines if "ERROR" in line] or lines  # each is followed by the place in the program
+    return f"bpftrace ended with status {status}" + (f": {errors[-1].strip()[:200]}" if errors else "")
 
 
 class Child:

@@ -23,6 +23,16 @@ RLIMIT = (
         (1, f"{RLIMIT}\n{TRACEPOINT}\n  ~~~~", "mount tracefs"),
         (1, "queues.bt:26: ERROR: Unknown struct/union: 'struct task_struct'", "CONFIG_DEBUG_INFO_BTF"),
         (255, "ERROR: Failed to create map: Operation not permitted", "CAP_SYS_ADMIN"),
+        (
+            1,
+            "x.bt:2:1-3: ERROR: Missing required kernel feature: map_x\n delete(@a[$q]);\n ~~~",
+            "needs CAP_SYS_ADMIN",
+        ),
+        (
+            1,
+            "x.bt:2:1-3: ERROR: something new\n  delete(@a[$q]);\n  ~~~~~~\n",
+            "status 1: x.bt:2:1-3: ERROR: something new",
+        ),
         (-9, RLIMIT, "killed by signal 9"),
         (1, f"{RLIMIT}\nERROR: something new\n", "status 1: ERROR: something new"),
         (0, RLIMIT, "bpftrace ended with status 0"),
