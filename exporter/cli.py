@@ -65,7 +65,7 @@ def parse_args(argv: Sequence[str] | None) -> Settings:
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of all flags, those of the collectors included."""
-    version = f"{PROGRAM} {exporter.__version__} (revision {revision()}, Python {platform.python_version()})"
+    version = f"{PROGRAM} {exporter.__version__} (revision {revision()[:12]}, Python {platform.python_version()})"
     parser = _Parser(
         prog=PROGRAM,
         description="Prometheus exporter for the System V message queues of an OpenVPN host.",

@@ -267,6 +267,15 @@ def test_what_is_no_host_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot listen on vpn..example.org:0: it is not a host name; choose another" in sentence
 
 
+def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in 80 columns, which argparse takes a pipe for."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("exporter.cli.revision", lambda: "0123456789abcdef" * 3)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     for flag, text in (("--version", "openvpn-mq-exporter 0."), ("--help", "--collector.queues.max-series")):
         with pytest.raises(SystemExit) as ended:
