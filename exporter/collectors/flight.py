@@ -82,12 +82,15 @@ class Lane:
 
     def _run(self) -> None:
         while True:
-            collects, done = self._gatherings.get()
-            for collect in collects:
-                collect.run()
-            del collect, collects  # or the families would live on until the next gathering
-            self._is_free.release()
-            done.set()
+            self._serve()
+
+    def _serve(self) -> None:
+        # A function of its own: its variables would keep the families until the next gathering.
+        collects, done = self._gatherings.get()
+        for collect in collects:
+            collect.run()
+        self._is_free.release()
+        done.set()
 
 
 class CollectorThread:

@@ -263,6 +263,16 @@ def test_quick_ones_share_a_thread_until_one_hangs() -> None:
         assert values(gathered, "openvpn_mq_scrape_collector_success") == {"first": 1, "late": 1, "last": 1}
 
 
+def test_nobody_asked_for_anything() -> None:
+    """As with collect[] of a collector that is not active: an empty gathering, and all is as before."""
+    where = Where()
+    runner = Runner({"where": where}, scrape)
+    for _ in range(2):
+        assert values(runner.gather([]), "openvpn_mq_scrape_collector_success") == {}
+        assert values(runner.gather(), "openvpn_mq_scrape_collector_success") == {"where": 1}
+    assert where.threads == ["collect", "collect"]
+
+
 def test_one_that_hangs_costs_no_more_with_each_scrape() -> None:
     late = Late()
     runner = Runner({"late": late, "good": Good()}, scrape)
