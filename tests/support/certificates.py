@@ -11,6 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = timedelta(days=1)
+# Without this, and without the identifiers of keys, clients of Python 3.13 trust no certificate.
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 class Issued(NamedTuple):
@@ -34,6 +39,7 @@ class Authority:
             _builder(self._name, self._name, self._key.public_key(), now - _DAY, now + 30 * _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(_SIGNS, critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.cert = folder / f"{name}.pem"
@@ -52,6 +58,7 @@ class Authority:
             _builder(_named(name), self._name, key.public_key(), min(now, end) - _DAY, end)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(usage, critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         cert_path = self._folder / f"{into or name}.pem"
