@@ -26,6 +26,10 @@ _STEADY: Final = 60.0  # seconds; a child that ran for so long had no trouble wi
 _HINTS: Final = (
     (r"only supports running as the root", f"bpftrace must be run by root: run the exporter as root, {_STAND_ALONE}"),
     (
+        r"Missing CAP_\w+ capability",
+        f"bpftrace must be run by root, and it needs CAP_SYS_ADMIN: run the exporter as root, {_STAND_ALONE}",
+    ),
+    (
         r"tracepoint not found|tracing/(events|available_events)|[Nn]o probes to attach",
         (
             "there are no tracepoints of system calls: mount tracefs (mount -t tracefs nodev /sys/kernel/tracing), "

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import need
-from tests.support.openvpn import wait_until
+from tests.support.openvpn import pki, wait_until
 from tests.support.program import Program, running
 
 FAILURES = "openvpn_script_failures_total"
@@ -124,13 +124,14 @@ def test_a_sibling_does_not_push_out_the_rotated_log(tmp_path: Path) -> None:
 def test_a_server_that_fails_to_start_in_the_same_way_counts_each_time(tmp_path: Path) -> None:
     """A real OpenVPN whose port is taken, with `log` and `suppress-timestamps`: it writes the same text each time."""
     need("openvpn")
-    log, key = tmp_path / "server.log", tmp_path / "key"
+    log = tmp_path / "server.log"
     log.touch()
-    subprocess.run(["openvpn", "--genkey", "secret", key], check=True)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
-        options: list[str | Path] = ["--dev", "null", "--local", "127.0.0.1", "--port", str(taken.getsockname()[1])]
-        options += ["--secret", key, "--suppress-timestamps", "--verb", "3", "--log", log]
+        options = ["--dev", "null", "--local", "127.0.0.1", "--port", str(taken.getsockname()[1])]
+        options += ["--tls-server", "--dh", "none", "--suppress-timestamps", "--verb", "3", "--log", str(log)]
+        for line in pki().options("server", usage="serverAuth"):
+            options += f"--{line}".split()
         texts = set()
         with following(tmp_path, {"name": "s", "log": str(log)}) as program:
             for _ in range(4):

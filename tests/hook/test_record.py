@@ -192,7 +192,7 @@ def test_a_line_that_fits_but_for_its_end_is_there_once(tmp_path: Path, cut: int
     record = Record(str(path), 0o644)
     lines = [encode({"time": 1.0, "event": event, "hook": "client-connect"}) for event in ("start", "end", "verdict")]
     # The first line is cut, or the first two are when the first has found no room at all.
-    rooms = [0, len(lines[0]) + len(lines[1]) + 3 - cut] if full else [max(0, len(lines[0]) + 1 - cut)]
+    rooms = [0, max(0, len(lines[0]) + len(lines[1]) + 3 - cut)] if full else [max(0, len(lines[0]) + 1 - cut)]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         for room, line in zip([*rooms, soft, soft], lines, strict=False):

@@ -20,6 +20,11 @@ RLIMIT = (
     ("status", "stderr_tail", "sentence"),
     [
         (1, "ERROR: bpftrace currently only supports running as the root user.", "must be run by root"),
+        (
+            1,
+            "ERROR: Missing CAP_BPF capability, please run bpftrace as the root user.",
+            "run by root, and it needs CAP_SYS",
+        ),
         (1, f"{RLIMIT}\n{TRACEPOINT}\n  ~~~~", "mount tracefs"),
         (1, "queues.bt:26: ERROR: Unknown struct/union: 'struct task_struct'", "CONFIG_DEBUG_INFO_BTF"),
         (255, "ERROR: Failed to create map: Operation not permitted", "CAP_SYS_ADMIN"),
