@@ -16,7 +16,7 @@ from exporter.config.model import Config, OpenVpnServer, Settings, UnixAddress
 from exporter.openvpn.clients import OMITTED
 from exporter.probes.poller import Poller
 from tests.support.fake import PROC, Fake, answer, silent
-from tests.support.openvpn import Lab, OpenVpn, wait_until
+from tests.support.openvpn import Lab, wait_until
 from tests.support.pages import Samples, collected, scrape
 from tests.support.watched import REASONS, S, configured, failures, of, wait_value, watching
 
@@ -50,7 +50,7 @@ def test_clients_come_and_go_and_their_bytes_are_what_was_sent(lab: Lab) -> None
         assert samples.get("openvpn_management_up", S) == 1
         assert samples.get("openvpn_log_verbosity", S) == 3
         assert samples.get("openvpn_log_mute", S) == 0
-        version = lab_version(server)
+        version = server.version()
         assert samples.get("openvpn_server_info", S | {"version": version}) == 1
         assert (samples.get("openvpn_management_last_reply_timestamp_seconds", S) or 0) > time.time() - 60
 
@@ -85,10 +85,6 @@ def test_clients_come_and_go_and_their_bytes_are_what_was_sent(lab: Lab) -> None
             # OpenVPN's own last word on both connections, but for what they moved after the last poll: the goodbye.
             assert truth - 2000 <= counted <= truth
         assert failures(samples) == dict.fromkeys(REASONS, 0.0)
-
-
-def lab_version(server: OpenVpn) -> str:
-    return server.run("openvpn", "--version").stdout.split()[1]
 
 
 def test_a_restart_is_seen_and_sums_go_on(lab: Lab) -> None:

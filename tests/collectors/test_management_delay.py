@@ -83,7 +83,9 @@ def test_a_blocked_loop_is_a_timeout_and_a_held_interface_is_busy(lab: Lab, witn
         samples = wait_value(collector, "openvpn_management_up", 1)
         others = failures(samples)
         assert (others["refused"], others["auth"], others["protocol"]) == (0, 0, 0)
-        assert others["busy"] == busy
+        assert busy is not None
+        overlooked = 1 if server.version().startswith("2.7") else 0  # docs/management.md: polls by OpenVPN 2.7
+        assert busy <= (others["busy"] or 0) <= busy + overlooked
 
 
 def test_a_script_that_sleeps_longer_than_the_limit_is_a_timeout(lab: Lab) -> None:

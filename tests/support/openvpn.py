@@ -174,6 +174,10 @@ class OpenVpn:
         """Run a command in the process's namespace, as `ping -c1 10.8.0.1`."""
         return self.namespace.run(*command)
 
+    def version(self) -> str:
+        """OpenVPN's version, as 2.6.3."""
+        return self.run("openvpn", "--version").stdout.split()[1]
+
     def text(self) -> str:
         """The whole log; empty where the output went elsewhere."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
