@@ -7,11 +7,11 @@ WORKERS ?= 6
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Debian's packages for the tests that use the real thing.
-TOOLS = binutils bpftrace buildah busybox chromium debootstrap gcc iproute2 iputils-ping libc6-dev lintian logrotate mtail \
+TOOLS = binutils bpftrace buildah busybox chromium curl debootstrap gcc iproute2 iputils-ping libc6-dev lintian logrotate mtail \
 	openssh-sftp-server openssl openvpn perl prometheus prometheus-alertmanager rpm rsyslog runit sshfs strace systemd systemd-container \
 	util-linux victoria-metrics
 
-.PHONY: deb rpm run test test-slow test-all lint coverage bench tools clean
+.PHONY: deb rpm run test test-slow test-all test-release lint coverage bench tools clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/openvpn-mq-exporter $(ARGS)
@@ -25,6 +25,10 @@ test-slow: $(VENV)/.test
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m slow $(ARGS)
 
 test-all: test test-slow
+
+# `make test` on another release of Debian, as in: sudo make test-release RELEASE=trixie
+test-release:
+	tests/support/on-release.sh $(RELEASE)
 
 # The parsers and everything else that is pure, by their own fast tests; the floor is under [tool.coverage] in pyproject.toml.
 coverage: $(VENV)/.test

@@ -17,6 +17,7 @@ from exporter.demo.story import COMMANDS, CYCLE, FIREWALL, FULL, ROUTING, STATUS
 from exporter.sysv.queues import Queue
 from exporter.sysv.reader import QueueReader
 from tests.support.kernel import make
+from tests.support.needs import need
 from tests.support.openvpn import wait_until
 from tests.support.program import samples
 
@@ -99,6 +100,7 @@ def demo(*flags: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_what_it_prints_leads_to_its_queues() -> None:
     """The command that it names shows the full queue, its blocked sender, the waiting daemon, the dropped update."""
+    need("curl")
     with demo("--full") as process:
         assert process.stdout
         assert process.stdout.readline() == "4 queues are there until you press Ctrl-C. To see them:\n"
